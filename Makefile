@@ -1,0 +1,45 @@
+# Two commands matter to a newcomer: `make demo` and `make test`. Each sets up all it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test check fix lock clean
+
+demo: $(VENV)/.runtime
+	$(BIN)/python -m verifier demo $(if $(ONCE),--once)
+
+test: $(VENV)/.tests
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=json:var/coverage.json $(ARGS)
+	$(BIN)/python tests/coverage_gate.py var/coverage.json
+
+check: $(VENV)/.tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m verifier db check
+
+fix: $(VENV)/.tests
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Writes both lock files anew: versions and hashes, no address. Needs uv on the PATH.
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-header --no-annotate -o requirements.lock
+	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-header --no-annotate -c requirements.lock -o tests/requirements.lock
+
+clean:
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.runtime: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements.lock
+	touch $@
+
+$(VENV)/.tests: tests/requirements.lock $(VENV)/.runtime
+	$(PIP) install --require-hashes -r tests/requirements.lock
+	mkdir -p var
+	touch $@

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.functional.web_fakes import ANSWER_KEY, ISSUER, NOW, USCC, Web, assert_problem, serving
+from verifier.errors import Code, IdentityRejected, VerifierError
+from verifier.signatures import jws
+
+ROSTER = f"/v1/enterprises/{USCC}/roster"
+STATUS = f"/v1/enterprises/{USCC}/status"
+SCOPE = f"/v1/enterprises/{USCC}/scope-declarations"
+JSON = {"Content-Type": "application/json"}
+ROWS = '[{"姓名":"阿依古丽"}]'.encode()
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Web]:
+    async with serving() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("content_type", "query", "expected"),
+    [
+        ("application/json", "", ("application/json", False)),
+        ("application/json; charset=utf-8", "?partial=0", ("application/json", False)),
+        ("TEXT/CSV;charset=UTF-8", "?partial=1", ("text/csv", True)),
+    ],
+)
+async def test_a_roster_reaches_the_service_as_it_came(
+    served: Web, content_type: str, query: str, expected: tuple[str, bool]
+) -> None:
+    status, _, body = await served.call(
+        "PUT", ROSTER + query, client="ent", data=ROWS, headers={"Content-Type": content_type}
+    )
+    assert (status, json.loads(body)) == (200, {"done": "roster", "名": "好"})
+    assert served.enterprises.calls == [("roster", "ent", USCC, ROWS, *expected)]
+
+
+async def test_a_declaration_of_scope_reaches_the_service(served: Web) -> None:
+    status, _, body = await served.call("POST", SCOPE, client="ent", data=ROWS, headers=JSON)
+    assert (status, json.loads(body)["done"]) == (200, "scope")
+    assert served.enterprises.calls == [("scope", "ent", USCC, ROWS)]
+
+
+async def test_the_status_is_answered_as_json(served: Web) -> None:
+    status, headers, body = await served.call("POST", STATUS, client="ent", data=ROWS, headers=JSON)
+    assert (status, headers["Content-Type"], json.loads(body)["done"]) == (200, "application/json", "status")
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("accept", ["application/jwt", "text/html, APPLICATION/JWT;q=0.9"])
+async def test_the_same_status_is_signed_on_request(served: Web, accept: str) -> None:
+    status, headers, body = await served.call(
+        "POST", STATUS, client="ent", data=ROWS, headers={**JSON, "Accept": accept}
+    )
+    assert (status, headers["Content-Type"]) == (200, "application/jwt")
+    token = jws.parse_compact(body.decode())
+    assert token.typ == "status-answer+jwt"
+    assert json.loads(jws.verify(token, ANSWER_KEY.verification_key)) == {
+        "iss": ISSUER,
+        "aud": "ent",
+        "iat": int(NOW.timestamp()),
+        "jti": headers["Request-Id"],
+        "answer": {"done": "status", "名": "好"},
+    }
+
+
+@pytest.mark.parametrize("uscc", ["91650200MA0000000X", "none", USCC.lower(), "%00", "x" * 200])
+@pytest.mark.parametrize(
+    ("method", "call"), [("PUT", "roster"), ("POST", "status"), ("POST", "scope-declarations")]
+)
+async def test_attack_78_another_enterprise_and_none_are_the_same(
+    served: Web, method: str, call: str, uscc: str
+) -> None:
+    path = f"/v1/enterprises/{uscc}/{call}"
+    status, headers, body = await served.call(method, path, client="ent", data=ROWS, headers=JSON)
+    assert status == 404
+    problem = assert_problem(status, headers, body, Code.NOT_FOUND)
+    assert (problem["reason"], problem["pointer"]) == ("", "")
+    assert served.enterprises.calls == []
+
+
+async def test_an_enterprise_withdrawn_from_the_client_is_gone_at_once(served: Web) -> None:
+    known = served.reading.clients["ent"]
+    served.reading.clients["ent"] = replace(known, enterprises=frozenset())
+    status, _, _ = await served.call("POST", STATUS, client="ent", data=ROWS, headers=JSON)
+    assert status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content_type"),
+    [
+        ("PUT", ROSTER, "text/plain"),
+        ("PUT", ROSTER, "multipart/form-data; boundary=x"),
+        ("PUT", ROSTER, "application/json; charset=utf-16"),
+        ("PUT", ROSTER, "application/json; version=1"),
+        ("POST", STATUS, "text/csv"),
+        ("POST", STATUS, "application/json; charset=utf-7"),
+        ("POST", SCOPE, "application/json, text/csv"),
+        ("POST", SCOPE, "/"),
+    ],
+)
+async def test_attack_57_another_content_type_is_refused(
+    served: Web, method: str, path: str, content_type: str
+) -> None:
+    status, headers, body = await served.call(
+        method, path, client="ent", data=ROWS, headers={"Content-Type": content_type}
+    )
+    assert status == 415
+    assert_problem(status, headers, body, Code.CONTENT_TYPE_UNSUPPORTED)
+    assert served.enterprises.calls == []
+
+
+async def test_attack_57_a_missing_content_type_is_refused(served: Web) -> None:
+    token = served.access_token("ent")
+    head = (
+        f"POST {STATUS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: 2\r\n\r\n[]"
+    )
+    assert (await served.raw(head.encode())).startswith(b"HTTP/1.1 415 ")
+
+
+ERRORS: list[tuple[VerifierError, int]] = [
+    (IdentityRejected(Code.USCC_INVALID, "rule 7: length", pointer="/rows/3"), 422),
+    (VerifierError(Code.QUOTA_EXCEEDED, "too many people"), 429),
+]
+
+
+@pytest.mark.parametrize(("error", "status"), ERRORS, ids=["schema", "79-quota"])
+async def test_the_services_errors_become_problems(served: Web, error: VerifierError, status: int) -> None:
+    served.enterprises.error = error
+    got, headers, body = await served.call("POST", STATUS, client="ent", data=ROWS, headers=JSON)
+    problem: dict[str, Any] = assert_problem(got, headers, body, error.code)
+    assert (got, problem["reason"], problem["pointer"]) == (status, error.detail, error.pointer)
+    assert headers.get("Retry-After") == ("1" if status == 429 else None)
+
+
+async def test_a_roster_over_its_limit_is_refused_and_a_status_sooner(served: Web) -> None:
+    three_megabytes = b"x" * 3_000_000
+    status, _, _ = await served.call(
+        "PUT", ROSTER, client="ent", data=three_megabytes, headers={"Content-Type": "text/csv"}
+    )
+    assert status == 200
+    status, headers, body = await served.call(
+        "POST", STATUS, client="ent", data=three_megabytes, headers=JSON
+    )
+    assert status == 413
+    assert_problem(status, headers, body, Code.REQUEST_TOO_LARGE)

@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.functional.web_fakes import DISCLOSURES, OFFICE, Web, assert_problem, entry, serving
+from verifier.errors import Code, Conflict, Unavailable
+from verifier.merkle import leaf_hash
+from verifier.signatures import sdjwt
+
+CLAIM = "/v1/records/rec-1/claim"
+REFERENCE = b'{"payment_reference":"2021-07-0001"}'
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Web]:
+    async with serving() as made:
+        yield made
+
+
+async def pull(served: Web, query: str = "", *, client: str = "sub") -> dict[str, Any]:
+    status, _, body = await served.call("GET", f"/v1/feed{query}", client=client)
+    assert status == 200
+    answer: dict[str, Any] = json.loads(body)
+    return answer
+
+
+async def test_a_subsidy_system_sees_its_offices_entries_and_hashes_of_the_others(served: Web) -> None:
+    answer = await pull(served)
+    assert (answer["next"], answer["size"]) == (4, 5)
+    assert [one["index"] for one in answer["entries"]] == [0, 1, 2, 3, 4]
+    for one, stored in zip(answer["entries"], served.reading.entries, strict=True):
+        assert one["leaf_hash"] == leaf_hash(stored.body).hex()
+    shown = {one["index"]: one for one in answer["entries"] if "body" in one}
+    # 2 is another office's; 4 concerns nobody's office and is no kind for all.
+    assert set(shown) == {0, 1, 3}
+    assert set(answer["entries"][2]) == set(answer["entries"][4]) == {"index", "leaf_hash"}
+    for index, one in shown.items():
+        raw = served.reading.entries[index].body
+        assert base64.b64decode(one["body_b64"]) == raw
+        assert (one["body"], one["kind"]) == (json.loads(raw), served.reading.entries[index].kind)
+    assert shown[1]["record"] == {"id": "rec-1", "sd_jwt": served.reading.records["rec-1"].sd_jwt}
+    assert "record" not in shown[3]
+
+
+async def test_what_is_disclosed_is_recorded_first(served: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pull(served)
+    assert served.disclosed == [({"learner-rec-1"}, "sub", "subsidy", "feed")]
+    await served.call("GET", "/v1/records/rec-1", client="sub")
+    assert served.disclosed[1:] == [({"learner-rec-1"}, "sub", "subsidy", "record")]
+
+    async def fails(*_: object) -> None:
+        raise Unavailable(Code.STORE_UNAVAILABLE)
+
+    monkeypatch.setattr(Web, "disclose", fails)
+    async with serving() as other:
+        status, _, body = await other.call("GET", "/v1/feed", client="sub")
+        assert status == 503
+        assert DISCLOSURES[0].encode() not in body
+
+
+async def test_an_auditor_sees_every_body_and_no_disclosure(served: Web) -> None:
+    answer = await pull(served, client="aud")
+    assert all("body" in one for one in answer["entries"])
+    for one in answer["entries"][1:3]:
+        stored = served.reading.records[one["record"]["id"]].sd_jwt
+        assert one["record"]["sd_jwt"] == sdjwt.redact(stored, ()) == stored.split("~")[0] + "~"
+    assert not any(disclosure in json.dumps(answer) for disclosure in DISCLOSURES)
+    assert served.disclosed == []
+
+
+async def test_what_belongs_to_no_office_is_shown_only_where_its_kind_is_for_all(served: Web) -> None:
+    served.reading.entries.append(entry(5, "evidence", ""))
+    answer = await pull(served, "?after=2")
+    assert [one["index"] for one in answer["entries"] if "body" in one] == [3, 5]
+
+
+@pytest.mark.parametrize(
+    ("query", "indices", "last"),
+    [
+        ("?after=-1&limit=2", [0, 1], 1),
+        ("?after=1&limit=1", [2], 2),
+        ("?after=3", [4], 4),
+        ("?after=4", [], 4),
+        ("?after=900", [], 900),
+    ],
+)
+async def test_pages_join_without_gap_and_next_is_the_last_index_scanned(
+    served: Web, query: str, indices: list[int], last: int
+) -> None:
+    answer = await pull(served, query)
+    assert ([one["index"] for one in answer["entries"]], answer["next"]) == (indices, last)
+
+
+async def test_ndjson_is_the_same_line_by_line(served: Web) -> None:
+    served.reading.entries = [entry(index, "evidence", "") for index in range(120)]
+    status, headers, body = await served.call(
+        "GET", "/v1/feed?limit=120", client="sub", headers={"Accept": "application/x-ndjson"}
+    )
+    assert (status, headers["Content-Type"]) == (200, "application/x-ndjson")
+    lines = [json.loads(line) for line in body.decode().splitlines()]
+    assert body.endswith(b"\n")
+    assert lines[:-1] == (await pull(served, "?limit=120"))["entries"]
+    assert lines[-1] == {"next": 119, "size": 120}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["?after=-2", "?after=1e3", "?limit=1001", "?limit=0", "?after=--1", "?after=01", "?after=" + "9" * 400],
+)
+async def test_attack_60_a_number_out_of_form_or_range_is_refused(served: Web, query: str) -> None:
+    status, headers, body = await served.call("GET", f"/v1/feed{query}", client="sub")
+    assert status == 422
+    assert_problem(status, headers, body, Code.SCHEMA_INVALID)
+
+
+async def test_a_record_is_shown_whole_to_its_office(served: Web) -> None:
+    status, _, body = await served.call("GET", "/v1/records/rec-1", client="sub")
+    assert status == 200
+    assert json.loads(body) == {
+        "id": "rec-1",
+        "kind": "granted",
+        "index": 1,
+        "office": OFFICE,
+        "month": "2021-06",
+        "current": True,
+        "sd_jwt": served.reading.records["rec-1"].sd_jwt,
+    }
+
+
+@pytest.mark.parametrize("record_id", ["rec-2", "rec-9", "%27%3B--", "%00", "..%2Frec-1", "r" * 65, "é"])
+@pytest.mark.parametrize("suffix", ["", "/claim", "/claim/paid", "/claim/release", "/claim/returned"])
+async def test_another_offices_record_and_none_are_the_same(served: Web, record_id: str, suffix: str) -> None:
+    method, body = ("POST", REFERENCE) if suffix else ("GET", None)
+    headers = {"Content-Type": "application/json"}
+    status, got, answer = await served.call(
+        method, f"/v1/records/{record_id}{suffix}", client="sub", data=body, headers=headers
+    )
+    assert status == 404
+    problem = assert_problem(status, got, answer, Code.NOT_FOUND)
+    assert (problem["reason"], problem["pointer"]) == ("", "")
+    assert (served.claims.calls, served.disclosed) == ([], [])
+
+
+async def test_a_claim_names_the_payment(served: Web) -> None:
+    status, answer = await served.post_json(CLAIM, REFERENCE, client="sub")
+    assert (status, answer) == (200, {"state": "claim"})
+    assert served.claims.calls == [("claim", "sub", "rec-1", "2021-07-0001")]
+
+
+@pytest.mark.parametrize("step", ["release", "paid", "returned"])
+async def test_what_follows_a_claim_names_its_reason(served: Web, step: str) -> None:
+    status, answer = await served.post_json(f"{CLAIM}/{step}", '{"reason":"更正"}'.encode(), client="sub")
+    assert (status, answer) == (200, {"state": step})
+    assert served.claims.calls == [(step, "sub", "rec-1", "更正")]
+
+
+async def test_a_step_that_there_is_not_is_not_found(served: Web) -> None:
+    assert (await served.post_json(f"{CLAIM}/double", b"{}", client="sub"))[0] == 404
+
+
+async def test_attack_83_a_claim_out_of_order_is_a_conflict(served: Web) -> None:
+    served.claims.error = Conflict(Code.CLAIM_STATE_REFUSED, "no claim")
+    status, answer = await served.post_json(f"{CLAIM}/paid", b'{"reason":"x"}', client="sub")
+    assert (status, answer["code"], answer["reason"]) == (409, "claim_state_refused", "no claim")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'; DROP TABLE claims;--",
+        "*)(uid=*",
+        "${jndi:ldap://x}",
+        "{{7*7}}",
+        "%s{0.__class__}",
+        "=cmd|'/c'!A1",
+        "a\nb",
+    ],
+)
+async def test_attack_68_any_text_is_passed_on_as_text(served: Web, text: str) -> None:
+    body = json.dumps({"payment_reference": text}).encode()
+    assert (await served.post_json(CLAIM, body, client="sub"))[0] == 200
+    assert served.claims.calls == [("claim", "sub", "rec-1", text)]
+
+
+NOT_JSON = {
+    "59-doubled": b'{"payment_reference":"a","payment_reference":"b"}',
+    "59-escaped": b'{"payment_reference":"a","payment\\u005freference":"b"}',
+    "59-case": b'{"payment_reference":"a","Payment_Reference":"b"}',
+    "59-nfkc": '{"payment_reference":"a","ｐayment_reference":"b"}'.encode(),
+    "60-nan": b'{"payment_reference":NaN}',
+    "60-infinity": b'{"payment_reference":-Infinity}',
+    "60-1e999": b'{"payment_reference":1e999}',
+    "60-minus-zero": b'{"payment_reference":-0}',
+    "60-tiny": b'{"payment_reference":0.1e-400}',
+    "60-2^53+1": b'{"payment_reference":9007199254740993}',
+    "60-10^400": b'{"payment_reference":1' + b"0" * 400 + b"}",
+    "61-arrays": b"[" * 100_000,
+    "61-objects": b'{"a":' * 100_000,
+    "61-deep": b"[" * 17 + b"]" * 17,
+    "62-surrogate": b'{"payment_reference":"\\ud800"}',
+    "62-nul": b'{"payment_reference":"\\u0000"}',
+    "62-c1": '{"payment_reference":"\x85"}'.encode(),
+    "62-bom": b"\xef\xbb\xbf" + REFERENCE,
+    "62-overlong": b'{"payment_reference":"\xc0\xaf"}',
+    "62-utf-16": REFERENCE.decode().encode("utf-16"),
+    "62-utf-32": REFERENCE.decode().encode("utf-32"),
+    "63-trailing": REFERENCE + b"x",
+    "63-second": REFERENCE + REFERENCE,
+    "63-comment": b"/* */" + REFERENCE,
+    "63-single-quotes": b"{'payment_reference':'a'}",
+    "empty": b"",
+}
+
+
+@pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
+async def test_attack_on_json_is_refused(served: Web, body: bytes) -> None:
+    status, answer = await served.post_json(CLAIM, body, client="sub")
+    assert (status, answer["code"]) == (400, "json_invalid")
+    assert served.claims.calls == []
+
+
+NOT_OF_THE_SHAPE = {
+    "64-number": (b'{"payment_reference":1}', "/payment_reference"),
+    "64-true": (b'{"payment_reference":true}', "/payment_reference"),
+    "64-list": (b'{"payment_reference":["a"]}', "/payment_reference"),
+    "64-null": (b'{"payment_reference":null}', "/payment_reference"),
+    "64-empty": (b'{"payment_reference":""}', "/payment_reference"),
+    "64-long": (b'{"payment_reference":"' + b"x" * 129 + b'"}', "/payment_reference"),
+    "64-missing": (b"{}", ""),
+    "64-no-object": (b'["secret"]', ""),
+    "65-verified": (b'{"payment_reference":"a","verified":true}', ""),
+    "65-status": (b'{"payment_reference":"a","status":"paid"}', ""),
+    "65-tenant": (b'{"payment_reference":"a","secret":"x"}', ""),
+}
+
+
+@pytest.mark.parametrize(("body", "pointer"), NOT_OF_THE_SHAPE.values(), ids=NOT_OF_THE_SHAPE.keys())
+async def test_attack_on_types_is_refused_without_echo(served: Web, body: bytes, pointer: str) -> None:
+    status, answer = await served.post_json(CLAIM, body, client="sub")
+    assert (status, answer["code"], answer["pointer"]) == (422, "schema_invalid", pointer)
+    assert "secret" not in json.dumps(answer)
+    assert served.claims.calls == []

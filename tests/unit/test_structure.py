@@ -1,0 +1,93 @@
+"""What a reviewer would say twice, said once by a test."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from verifier import errors
+
+ROOT = Path(__file__).parents[2]
+MODULES = [
+    path
+    for package in ("verifier", "adapters")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if "migrations" not in path.parts
+]
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+BROAD = {"verifier/pipeline.py", "verifier/web/errors.py"}
+"""The two boundaries: an adapter that breaks, and a handler that breaks."""
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def code_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's statements, without its docstring and its signature."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_module_has_more_than_400_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def test_half_of_the_modules_have_at_most_150_lines() -> None:
+    assert median(len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES) <= 150
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name)
+def test_no_function_has_more_than_40_lines(path: Path) -> None:
+    assert [node.name for node in functions(TREES[path]) if code_lines(node) > 40] == []
+
+
+def test_everything_is_caught_at_two_named_boundaries_only() -> None:
+    found = {
+        name(path)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (
+            node.type is None
+            or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
+        )
+    }
+    assert found == BROAD
+
+
+def test_there_are_few_kinds_of_errors_and_all_stand_in_one_file() -> None:
+    defined = [
+        (name(path), node.name)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and any(
+            isinstance(base, ast.Name) and base.id.endswith(("Exception", "Error")) for base in node.bases
+        )
+    ]
+    outside = [one for one in defined if one[0] != "verifier/errors.py"]
+    assert outside == [("verifier/store/engine.py", "Restart")]
+    assert len(defined) <= 15
+
+
+def test_every_code_is_explained_in_both_languages() -> None:
+    assert set(errors.CATALOGUE) == set(errors.Code)
+    assert all(said.zh and said.en for said in errors.CATALOGUE.values())
+
+
+@pytest.mark.parametrize("word", ["utils", "helpers", "base", "manager"])
+def test_no_module_is_called_by_a_word_that_says_nothing(word: str) -> None:
+    assert [name(path) for path in MODULES if path.stem == word] == []

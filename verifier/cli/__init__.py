@@ -1,0 +1,125 @@
+"""The command line: thin. Exit status 0 done, 1 checked and found wanting, 2 could not run.
+
+Commands that write reach a running service through its local admin socket; without one they open the
+database themselves. ``--json`` prints answers and errors for machines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from verifier.cli import checking, operating, running
+from verifier.errors import CATALOGUE, VerifierError
+from verifier.settings import from_environment
+from verifier.web.admin import failure
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments; the process's own if None.
+
+    Returns:
+        The exit status.
+    """
+    arguments = parser().parse_args(argv)
+    try:
+        settings = from_environment(os.environ)
+        result: int = asyncio.run(arguments.run(settings, arguments))
+    except VerifierError as error:
+        _complain(error, as_json=getattr(arguments, "json", False))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return result
+
+
+def _complain(error: VerifierError, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(failure(error), ensure_ascii=False), file=sys.stderr)
+        return
+    said = CATALOGUE[error.code]
+    where = f" [{error.pointer}]" if error.pointer else ""
+    print(f"{error.code}{where}: {said.zh}\n  {said.en}\n  {error.detail}", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their arguments."""
+    root = argparse.ArgumentParser(
+        prog="verifier",
+        description="线上培训结业记录核验与补贴资格签发 · verifies completions, issues eligibility records",
+        epilog="设置来自 VERIFIER_* 环境变量，见 docs/settings.md · settings come from VERIFIER_* variables",
+    )
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    _running(commands)
+    _operating(commands)
+    _checking(commands)
+    return root
+
+
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="运行服务 · run the service")
+    serve.set_defaults(run=running.serve)
+    demo = commands.add_parser("demo", help="在沙箱中演示全过程 · show the whole main job in a sandbox")
+    demo.add_argument("--once", action="store_true", help="演示后退出 · end after the demonstration")
+    demo.add_argument("--directory", type=Path, default=Path("var/demo"), help="沙箱目录 · the sandbox")
+    demo.add_argument("--port", type=int, default=0, help="端口，0 为任意 · port, 0 takes a free one")
+    demo.set_defaults(run=running.demo)
+    keys = commands.add_parser("keys", help="本服务的密钥 · the service's own keys")
+    init = keys.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "init", help="生成全部密钥 · make every key that the service needs"
+    )
+    init.set_defaults(run=running.init_keys)
+
+
+def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    for name, operation in operating.OPERATIONS.items():
+        head, _, action = name.partition(" ")
+        if action:
+            if head not in groups:
+                group = commands.add_parser(head, help=operating.GROUPS[head])
+                groups[head] = group.add_subparsers(required=True, metavar="ACTION")
+            command = groups[head].add_parser(action, help=operation.help)
+        else:
+            command = commands.add_parser(head, help=operation.help)
+        for parameter in operation.parameters:
+            parameter.add_to(command)
+        command.add_argument("--json", action="store_true", help="机器可读 · for machines")
+        command.set_defaults(run=operating.run, operation=name)
+
+
+def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ledger = commands.add_parser("ledger", help="账本 · the ledger")
+    fsck = ledger.add_subparsers(required=True, metavar="ACTION").add_parser(
+        "fsck", help="按库中原值重算并比对全部记录 · recompute all from the stored values and compare"
+    )
+    fsck.add_argument("--json", action="store_true", help="机器可读 · for machines")
+    fsck.set_defaults(run=checking.fsck)
+    verify = commands.add_parser("verify", help="离线核验一条记录 · verify one record offline")
+    verify.add_argument("file", type=Path, help="SD-JWT 记录文件 · a file with the record")
+    verify.add_argument("--jwks", type=Path, required=True, help="公钥集文件 · a file with the issuer's keys")
+    verify.add_argument("--status", type=Path, help="状态列表文件 · a file with the status list token")
+    verify.add_argument("--json", action="store_true", help="机器可读 · for machines")
+    verify.set_defaults(run=checking.verify)
+    database = commands.add_parser("db", help="数据库结构 · the database's schema")
+    actions = database.add_subparsers(required=True, metavar="ACTION")
+    upgrade = actions.add_parser("upgrade", help="升级到本版本 · bring it up to this version")
+    upgrade.set_defaults(run=checking.upgrade_schema)
+    check = actions.add_parser(
+        "check", help="核对迁移脚本与表定义 · compare migrations with the tables in code"
+    )
+    check.set_defaults(run=checking.check_schema)
+    doctor = commands.add_parser("doctor", help="检查安装 · look over the installation")
+    doctor.add_argument("--json", action="store_true", help="机器可读 · for machines")
+    doctor.set_defaults(run=checking.doctor)

@@ -1,0 +1,137 @@
+"""``ledger fsck``, ``verify``, ``db``, ``doctor``: commands that look and tell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from verifier import audit, keyfiles, offline
+from verifier.app import now, reading_store, rulebook
+from verifier.errors import CATALOGUE, LedgerRefused, VerifierError
+from verifier.settings import Settings
+from verifier.signatures import keys
+from verifier.store.engine import Database
+from verifier.store.schema import differences, require_current, upgrade
+
+
+async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Recompute all from the stored values and compare; 1 if anything is not as it was signed."""
+    issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
+    record = issuer_keys.record.verification_key
+    trusted = audit.Trusted(
+        settings.origin,
+        issuer_keys.checkpoint.public_key(),
+        {record.kid: record},
+        settings.kept_checkpoint.read_bytes() if settings.kept_checkpoint.exists() else b"",
+    )
+    store = reading_store(settings)
+    try:
+        findings = await store.auditing(lambda tx: audit.check(tx, trusted))
+    finally:
+        await store.database.close()
+    if arguments.json:
+        print(json.dumps({"findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
+    else:
+        for finding in findings:
+            print(f"{finding.kind}: {finding.where}")
+        verdict = "发现不一致 · NOT as it was signed" if findings else "与签发时一致 · as it was signed"
+        print(f"{len(findings)} 处 · findings: {verdict}")
+    return 1 if findings else 0
+
+
+async def verify(_: Settings, arguments: argparse.Namespace) -> int:
+    """Check one record offline; 1 if it may not be relied on."""
+    text = keyfiles.read_public(arguments.file).decode("utf-8", "replace").strip()
+    status = arguments.status and keyfiles.read_public(arguments.status).decode("utf-8", "replace").strip()
+    published = keys.load_jwks(keyfiles.read_public(arguments.jwks))
+    try:
+        checked = offline.check(text, published, status_token=status, now=now())
+    except LedgerRefused as error:
+        answer: dict[str, Any] = {"result": "invalid", "reason": error.detail}
+    else:
+        answer = {
+            "result": checked.status if checked.status != "not_checked" else "signature_valid",
+            "record": checked.claims["jti"],
+            "decision": checked.claims["decision"],
+            "not_checked": list(checked.not_checked),
+        }
+        if checked.good:
+            _print(answer, as_json=arguments.json)
+            return 0
+    _print(answer, as_json=arguments.json)
+    return 1
+
+
+def _print(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(answer, ensure_ascii=False))
+        return
+    for name, value in answer.items():
+        print(f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
+
+
+async def upgrade_schema(settings: Settings, _: argparse.Namespace) -> int:
+    """Bring the database's schema up to this version."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    try:
+        await database.write(upgrade)
+    finally:
+        await database.close()
+    print("数据库结构已是本版本 · the schema is this version's")
+    return 0
+
+
+async def check_schema(_: Settings, __: argparse.Namespace) -> int:
+    """Run all migrations on an empty database, and compare the result with the tables in code."""
+    with tempfile.TemporaryDirectory() as directory:
+        database = Database(f"sqlite+aiosqlite:///{directory}/check.db")
+        try:
+            await database.write(upgrade)
+            found = await database.read(differences)
+        finally:
+            await database.close()
+    for difference in found:
+        print(difference)
+    print("迁移脚本与表定义一致 · migrations match the tables" if not found else f"{len(found)} differences")
+    return 1 if found else 0
+
+
+async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Look over the installation: what it is, and what would keep it from starting."""
+    results: dict[str, str] = {
+        "mode": "嵌入模式：接收、评定、签发同在一个进程 · embedded: all roles share one process",
+        "sqlite": sqlite3.sqlite_version,
+    }
+    wanting = False
+    checks: dict[str, Callable[[], object]] = {
+        "service keys": lambda: (
+            keyfiles.load_fields(settings.secrets_dir),
+            keyfiles.load_issuer_keys(settings.secrets_dir),
+        ),
+        "policy and register": lambda: rulebook(settings),
+    }
+    for name, look in checks.items():
+        try:
+            look()
+            results[name] = "ok"
+        except VerifierError as error:
+            wanting = True
+            results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
+    try:
+        store = reading_store(settings)
+        try:
+            await store.database.read(require_current)
+            results["database"] = "ok"
+        finally:
+            await store.database.close()
+    except VerifierError as error:
+        wanting = True
+        results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"
+    _print(dict(results), as_json=arguments.json)
+    return 1 if wanting else 0

@@ -1,0 +1,174 @@
+"""What an operator does, by name: through a running service's admin socket, or on the database itself."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from verifier.app import compose
+from verifier.errors import Code, ConfigurationError
+from verifier.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One argument of an operation.
+
+    Attributes:
+        file: the argument names a file, whose text is the parameter.
+        stdin: read from standard input: an id number in an argument would stand in process lists and history.
+    """
+
+    name: str
+    help: str
+    required: bool = True
+    positional: bool = False
+    file: bool = False
+    stdin: bool = False
+
+    def add_to(self, command: argparse.ArgumentParser) -> None:
+        """Declare it."""
+        if self.stdin:
+            return
+        if self.positional:
+            command.add_argument(self.name, help=self.help)
+        else:
+            command.add_argument(f"--{self.name}", dest=self.name, required=self.required, help=self.help)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as the command line offers it."""
+
+    help: str
+    parameters: tuple[Parameter, ...] = ()
+
+
+GROUPS: Final[Mapping[str, str]] = {
+    "enterprises": "企业准入 · enterprises",
+    "clients": "接入系统 · systems that call",
+    "review": "人工复核 · questions for a person",
+    "learner": "学员本人 · a learner",
+}
+OPERATIONS: Final[Mapping[str, Operation]] = {
+    "enterprises admit": Operation(
+        "准入一家企业 · admit an enterprise at an acceptance office",
+        (
+            Parameter("uscc", "统一社会信用代码 · unified social credit code", positional=True),
+            Parameter("name", "单位名称 · registered name"),
+            Parameter("office", "受理机构代码 · acceptance office's code"),
+            Parameter("from", "起始日 · first day, YYYY-MM-DD"),
+            Parameter("to", "截止日 · last day, YYYY-MM-DD", required=False),
+        ),
+    ),
+    "clients add": Operation(
+        "登记一个接入系统 · register a system",
+        (
+            Parameter("client", "客户端名 · client id", positional=True),
+            Parameter("role", "platform | enterprise | subsidy | auditor"),
+            Parameter("jwk", "公钥 JWK 文件 · file with its public key as a JWK", file=True),
+            Parameter("enterprises", "企业代码，逗号分隔 · for an enterprise", required=False),
+            Parameter("offices", "受理机构代码，逗号分隔 · for a subsidy system", required=False),
+            Parameter("platform", "平台 · for a platform: its slug", required=False),
+        ),
+    ),
+    "clients revoke": Operation(
+        "停用一个接入系统 · revoke a system's access",
+        (Parameter("client", "客户端名 · client id", positional=True),),
+    ),
+    "review list": Operation("列出待复核事项 · list open questions"),
+    "review close": Operation(
+        "办结一件复核 · answer a question",
+        (
+            Parameter("review", "复核编号 · review id", positional=True),
+            Parameter("outcome", "企业代码 | same | different | keep"),
+            Parameter("reason", "理由 · reason"),
+        ),
+    ),
+    "learner show": Operation(
+        "出示本人全部信息，证件号码从标准输入读取 · all held on one person; id number from stdin",
+        (
+            Parameter("id_number", "", stdin=True),
+            Parameter("purpose", "用途，并表明已核验身份证 · purpose; states that the id card was seen"),
+        ),
+    ),
+    "explain": Operation(
+        "逐条说明一项决定 · explain a decision clause by clause",
+        (Parameter("id", "决定或记录编号 · id of the decision or of its record", positional=True),),
+    ),
+}
+
+
+async def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run the operation that was asked for, and print its answer."""
+    name: str = arguments.operation
+    parameters = {"operator": getpass.getuser()}
+    for parameter in OPERATIONS[name].parameters:
+        value = sys.stdin.readline() if parameter.stdin else getattr(arguments, parameter.name)
+        if value is not None:
+            parameters[parameter.name] = _text(parameter, value)
+    status, answer = await _ask(settings, name, parameters)
+    if arguments.json:
+        print(json.dumps(answer, ensure_ascii=False), file=sys.stderr if status else sys.stdout)
+    else:
+        _show(answer, failed=bool(status))
+    return status
+
+
+def _text(parameter: Parameter, value: str) -> str:
+    if not parameter.file:
+        return value
+    try:
+        return Path(value).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(
+            Code.CONFIGURATION_INVALID, "the file cannot be read", pointer=parameter.name
+        ) from None
+
+
+async def _ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    try:
+        return await _ask_service(settings, name, parameters)
+    except aiohttp.ClientConnectionError:
+        pass  # no service runs: the database is ours
+    service = compose(settings)
+    try:
+        return 0, await service.operations.run(name, parameters)
+    finally:
+        await service.close()
+
+
+async def _ask_service(
+    settings: Settings, name: str, parameters: Mapping[str, str]
+) -> tuple[int, dict[str, Any]]:
+    connector = aiohttp.UnixConnector(str(settings.admin_socket))
+    call = {"operation": name, "parameters": dict(parameters)}
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.post("http://admin/", json=call) as response,
+    ):
+        answer: dict[str, Any] = await response.json(content_type=None)
+        return (0 if response.ok else 2), answer
+
+
+def _show(answer: Mapping[str, Any], *, failed: bool) -> None:
+    out = sys.stderr if failed else sys.stdout
+    for key, value in answer.items():
+        if isinstance(value, list):
+            print(f"{key}:", file=out)
+            for item in value:
+                print(f"  {item if isinstance(item, str) else _line(item)}", file=out)
+        elif not isinstance(value, dict):
+            print(f"{key}: {value}", file=out)
+
+
+def _line(item: Any) -> str:
+    return json.dumps(item, ensure_ascii=False)

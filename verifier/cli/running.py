@@ -1,0 +1,44 @@
+"""``serve``, ``demo``, ``keys init``: commands that run something."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+
+from verifier import keyfiles
+from verifier.app import compose
+from verifier.cli import demo as demonstration
+from verifier.settings import Settings
+
+
+async def serve(settings: Settings, _: argparse.Namespace) -> int:
+    """Run the service until it is told to stop."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    service = compose(settings)
+    try:
+        address = await service.start()
+        print(f"listening on {address}", flush=True)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        await stopped.wait()
+    finally:
+        await service.close()
+    return 0
+
+
+async def demo(_: Settings, arguments: argparse.Namespace) -> int:
+    """Show the whole main job in a sandbox of its own."""
+    return await demonstration.run(arguments.directory, once=arguments.once, port=arguments.port)
+
+
+async def init_keys(settings: Settings, _: argparse.Namespace) -> int:
+    """Make every key that the service needs; none is ever overwritten."""
+    keyfiles.create(settings.secrets_dir, os.urandom)
+    print(f"密钥已生成 · keys made: {settings.secrets_dir}")
+    return 0

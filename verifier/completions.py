@@ -1,0 +1,152 @@
+"""Step 4c, law 3: one completion, once. Pure.
+
+A certificate number (issuer, number scope, number) stands for one completion. What comes under it:
+
+1. identical content: nothing changes;
+2. other content that the platform declares a correction, or that the issuer signed anew (a higher revision,
+   or the same revision issued later): a **correction**, which supersedes what stood there, also when the
+   person named in it is another one;
+3. content older than what stands there: kept in its delivery, changing nothing;
+4. other content of the same revision and moment, not declared: a **conflict**, for a reviewer.
+
+A revocation is for the number, whether it comes before or after the completion, and stands once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from verifier.errors import Code
+from verifier.model.certificate import VerifiedCertificate
+from verifier.model.decision import ReviewNeed
+from verifier.model.delivery import Event, EventKind, ItemOutcome, ItemState, PlatformSlug
+from verifier.model.facts import CompletionFact, FactId, RevocationFact, Source
+from verifier.model.person import LearnerId, PersonName
+from verifier.ports import NewId
+
+Reference = tuple[str, str, str]
+"""Issuer, number scope, number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """An event whose certificate was verified and whose holder was read.
+
+    Attributes:
+        digest: keyed digest of the certificate's content.
+    """
+
+    event: Event
+    certificate: VerifiedCertificate
+    holder: PersonName
+    digest: bytes = field(repr=False)
+
+    @property
+    def reference(self) -> Reference:
+        """The certificate's number with its scope."""
+        return (self.certificate.issuer, self.certificate.number_scope, self.certificate.number)
+
+
+@dataclass(slots=True)
+class Numbers:
+    """What stands under the numbers of one transaction, and what the items in it add.
+
+    Attributes:
+        current: the completion that stands under each number.
+        revoked: numbers that are revoked.
+        facts: to be appended, in order.
+        affected: learners whose decision must be taken again.
+        reviews: questions to open, by the learner they are about.
+    """
+
+    new_id: NewId
+    at: datetime
+    current: dict[Reference, CompletionFact]
+    revoked: set[Reference]
+    facts: list[CompletionFact | RevocationFact] = field(default_factory=list)
+    affected: set[LearnerId] = field(default_factory=set)
+    reviews: list[tuple[LearnerId, ReviewNeed]] = field(default_factory=list)
+
+    def complete(
+        self, proven: Proven, learner: LearnerId, platform: PlatformSlug, source: Source
+    ) -> ItemOutcome:
+        """Take in a completion or a correction of one."""
+        item = proven.event.item
+        standing = self.current.get(proven.reference)
+        if standing is None:
+            return self._stand(proven, learner, platform, source, None)
+        if standing.content_digest == proven.digest:
+            return ItemOutcome(item, ItemState.DUPLICATE)
+        older = (standing.revision, standing.issued_at)
+        newer = (proven.certificate.revision, proven.certificate.issued_at)
+        declared = proven.event.kind is EventKind.CORRECTED
+        if newer > older or (newer == older and declared):
+            return self._stand(proven, learner, platform, source, standing)
+        if newer < older:
+            return ItemOutcome(item, ItemState.RECORDED)
+        about = (standing.fact_id, FactId(proven.digest.hex()))
+        self.reviews.append((standing.learner_id, ReviewNeed("completion_conflict", about)))
+        return ItemOutcome(item, ItemState.IN_REVIEW, Code.COMPLETION_CONFLICT)
+
+    def _stand(
+        self,
+        proven: Proven,
+        learner: LearnerId,
+        platform: PlatformSlug,
+        source: Source,
+        standing: CompletionFact | None,
+    ) -> ItemOutcome:
+        certificate = proven.certificate
+        fact = CompletionFact(
+            fact_id=FactId(self.new_id()),
+            learner_id=learner,
+            platform=platform,
+            issuer=certificate.issuer,
+            number_scope=certificate.number_scope,
+            number=certificate.number,
+            # The issuer's own word, also where it does not count: the next certificate is compared with it.
+            revision=certificate.revision,
+            completed_at=certificate.completed_at,
+            issued_at=certificate.issued_at,
+            document=certificate.document,
+            course_code=certificate.course_code,
+            course_title=certificate.course_title,
+            organisation=certificate.organisation,
+            key_id=certificate.key_id,
+            content_digest=proven.digest,
+            holder=proven.holder,
+            recorded_at=self.at,
+            source=source,
+            supersedes=standing.fact_id if standing else None,
+        )
+        self.facts.append(fact)
+        self.current[proven.reference] = fact
+        self.affected.add(learner)
+        if standing is not None:
+            self.affected.add(standing.learner_id)
+        return ItemOutcome(proven.event.item, ItemState.ACCEPTED)
+
+    def revoke(
+        self, event: Event, reference: Reference, platform: PlatformSlug, source: Source
+    ) -> ItemOutcome:
+        """Take in a revocation of a number."""
+        if reference in self.revoked:
+            return ItemOutcome(event.item, ItemState.DUPLICATE)
+        issuer, scope, number = reference
+        self.revoked.add(reference)
+        self.facts.append(
+            RevocationFact(
+                FactId(self.new_id()), platform, issuer, scope, number, event.reason, self.at, source
+            )
+        )
+        standing = self.current.get(reference)
+        if standing is not None:
+            self.affected.add(standing.learner_id)
+        return ItemOutcome(event.item, ItemState.ACCEPTED)
+
+
+def standing(completions: Iterable[CompletionFact]) -> dict[Reference, CompletionFact]:
+    """The completion that stands under each number."""
+    return {(fact.issuer, fact.number_scope, fact.number): fact for fact in completions}

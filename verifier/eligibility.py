@@ -1,0 +1,371 @@
+"""Step 5: facts, a written policy and a date become a verdict, clause by clause. Pure.
+
+1. Candidates are completions x roster rows that cover the completion date (Beijing); a completion that no
+   roster covers is a candidate without employer. The written order is: completed_at, issuer, number scope,
+   number, employer's code; what is left alike is told apart by the row's days and the facts' ids.
+2. Every clause answers for every candidate; none stops the others. Any NotMet refuses, else any Unknown
+   keeps pending, else the candidate can be granted.
+3. The holder of the month stays as long as its clauses are all Met. If they are not, its month counts as
+   free, unless it is blocked. Then the first candidate in the written order that can be granted is taken;
+   else the first pending one; else the first refused one, those whose certificate stands before revoked ones.
+4. Questions for a person are asked only where the answer can change something now.
+
+No completion at all (say, a correction moved the only one to somebody else) is a refusal without candidate
+and clauses: nothing is waited for, and a grant that stood on it must fall.
+
+What the caller owes: a grant that was claimed or paid is not simply free when it falls. When the verdict
+takes the month from a holding that is claimed or paid, evaluate again with ``blocked`` set and record that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from itertools import chain
+from typing import Any, TypeVar
+
+import rfc8785
+
+from verifier.errors import Code, ConfigurationError
+from verifier.model.decision import (
+    Candidate,
+    Case,
+    ClauseResult,
+    Holding,
+    Met,
+    NotMet,
+    Outcome,
+    Pins,
+    ReviewNeed,
+    State,
+    Unknown,
+    Verdict,
+)
+from verifier.model.facts import (
+    Category,
+    CompletionFact,
+    EmployerChoiceFact,
+    EmploymentFact,
+    FactId,
+    NameDecisionFact,
+)
+from verifier.model.time import beijing_date, covers, iso
+from verifier.policy import ClauseFacts, Policy
+from verifier.policy.wording import explain
+
+__all__ = ["evaluate", "explain", "material", "trace"]
+
+Decided = TypeVar("Decided", EmployerChoiceFact, NameDecisionFact)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A candidate with every clause's answer."""
+
+    facts: ClauseFacts
+    clauses: tuple[ClauseResult, ...]
+    state: State
+
+    @property
+    def candidate(self) -> Candidate:
+        row = self.facts.employment
+        return Candidate(
+            self.facts.completion.fact_id, row.fact_id if row else None, row.uscc if row else None
+        )
+
+    def awaits(self, missing: str) -> bool:
+        return any(isinstance(c.outcome, Unknown) and c.outcome.missing == missing for c in self.clauses)
+
+
+def evaluate(case: Case, policy: Policy, pins: Pins) -> Verdict:
+    """What a policy says of a case.
+
+    Args:
+        case: everything known about one learner, as of one moment; the order of its facts does not matter.
+        policy: as ``verifier.policy.load`` read it.
+        pins: what the decision will be said to stand on; see ``Policy.pins``.
+
+    Raises:
+        ConfigurationError: POLICY_INVALID, the pins name another policy or parameter file, or a parameter
+            has no value on a completion date.
+    """
+    if (pins.policy, pins.parameters) != (policy.pin, policy.digest):
+        raise ConfigurationError(Code.POLICY_INVALID, "the pins are not this policy's", pointer="pins")
+    candidates = _candidates(case)
+    if not candidates:
+        return _without_completion(case, policy, pins)
+    judged, chosen = _choose(candidates, policy, case.holding)
+    granted = chosen.state is State.GRANTED
+    row = chosen.facts.employment
+    return Verdict(
+        state=chosen.state,
+        entitlement=policy.entitlement,
+        learner_id=case.learner_id,
+        as_of=case.as_of,
+        candidate=chosen.candidate,
+        holding=case.holding,
+        clauses=chosen.clauses,
+        # subsidy_month has one value so far: the completion's month.
+        month=chosen.facts.day.replace(day=1) if granted else None,
+        office=_office(chosen.facts),
+        dispatched_by=row.dispatched_by if row and row.category is Category.DISPATCHED else None,
+        waiting=_waiting(candidates, policy, chosen),
+        not_evaluated=policy.not_evaluated_at(chosen.facts.day),
+        facts=_all_ids(case),
+        pins=pins,
+        reviews=_second_roster(chosen) if granted else _questions(judged),
+    )
+
+
+def _without_completion(case: Case, policy: Policy, pins: Pins) -> Verdict:
+    return Verdict(
+        state=State.REFUSED,
+        entitlement=policy.entitlement,
+        learner_id=case.learner_id,
+        as_of=case.as_of,
+        candidate=None,
+        holding=case.holding,
+        clauses=(),
+        month=None,
+        office="",
+        dispatched_by=None,
+        waiting=(),
+        not_evaluated=policy.not_evaluated_at(beijing_date(case.as_of)),
+        facts=_all_ids(case),
+        pins=pins,
+    )
+
+
+# --- candidates ---------------------------------------------------------------------------------------------
+
+
+def _candidates(case: Case) -> list[ClauseFacts]:
+    """Every candidate in the written order, as if the month were free."""
+    found: list[ClauseFacts] = []
+    for completion in case.completions:
+        day = beijing_date(completion.completed_at)
+        covering = tuple(row for row in case.employments if covers(row.start, row.end, day))
+        found.extend(_facts(case, completion, row, covering) for row in covering or (None,))
+    return sorted(found, key=_written_order)
+
+
+def _facts(
+    case: Case, completion: CompletionFact, row: EmploymentFact | None, covering: tuple[EmploymentFact, ...]
+) -> ClauseFacts:
+    uscc = row.uscc if row else None
+    # A reviewer's word on a name is about rows that were there to be seen, not about later uploads.
+    seen = (d for d in case.name_decisions if row is not None and row.recorded_at <= d.recorded_at)
+    return ClauseFacts(
+        completion=completion,
+        employment=row,
+        covering=covering,
+        revoked=completion.fact_id in case.revoked,
+        recognised=case.recognised.get(completion.platform, ()),
+        admissions=tuple(admission for admission in case.admissions if admission.uscc == uscc),
+        scopes=tuple(scope for scope in case.scopes if scope.uscc == uscc),
+        choice=_newest(case.employer_choices, completion),
+        name_decision=_newest(seen, completion),
+    )
+
+
+def _newest(decisions: Iterable[Decided], completion: CompletionFact) -> Decided | None:
+    """The last decision on exactly this fact: a corrected completion is asked about anew."""
+    mine = [decision for decision in decisions if decision.completion == completion.fact_id]
+    return max(mine, key=lambda decision: (decision.recorded_at, decision.fact_id), default=None)
+
+
+def _written_order(facts: ClauseFacts) -> tuple[datetime, tuple[str, str, str], str, date, date, str, str]:
+    row = facts.employment
+    return (
+        facts.completion.completed_at,
+        facts.number,
+        row.uscc if row else "",
+        row.start if row else date.min,
+        (row.end if row else None) or date.max,
+        facts.completion.fact_id,
+        row.fact_id if row else "",
+    )
+
+
+# --- judging and choosing -----------------------------------------------------------------------------------
+
+
+def _judge(facts: ClauseFacts, policy: Policy, holding: Holding | None) -> _Judged:
+    facts = replace(facts, holding=holding)
+    parameters = policy.parameters_at(facts.day)
+    results = tuple(
+        ClauseResult(
+            clause=clause.id,
+            revision=clause.revision,
+            title=clause.title,
+            citation=clause.citation,
+            outcome=clause.judge(facts, parameters),
+            facts=facts.ids(clause.reads),
+        )
+        for clause in policy.clauses
+    )
+    return _Judged(facts, results, _combined([result.outcome for result in results]))
+
+
+def _combined(outcomes: Sequence[Outcome]) -> State:
+    if any(isinstance(outcome, NotMet) for outcome in outcomes):
+        return State.REFUSED
+    if any(isinstance(outcome, Unknown) for outcome in outcomes):
+        return State.PENDING
+    return State.GRANTED
+
+
+def _choose(
+    candidates: Sequence[ClauseFacts], policy: Policy, holding: Holding | None
+) -> tuple[Sequence[_Judged], _Judged]:
+    judged = [_judge(facts, policy, holding) for facts in candidates]
+    for one in judged:
+        if one.facts.is_holder and one.state is State.GRANTED:
+            return judged, one
+    if holding is not None and not holding.blocked:
+        judged = [_judge(facts, policy, None) for facts in candidates]
+    return judged, min(judged, key=_rank)  # min keeps the first of equals: the written order
+
+
+def _rank(judged: _Judged) -> tuple[int, bool]:
+    order = (State.GRANTED, State.PENDING, State.REFUSED)
+    return order.index(judged.state), judged.facts.revoked
+
+
+def _waiting(candidates: Sequence[ClauseFacts], policy: Policy, chosen: _Judged) -> tuple[Candidate, ...]:
+    """Other completions that would be granted were the month free; each once, in the written order."""
+    first: dict[tuple[str, str, str], Candidate] = {}
+    for facts in candidates:
+        if facts.number != chosen.facts.number and facts.number not in first:
+            judged = _judge(facts, policy, None)
+            if judged.state is State.GRANTED:
+                first[facts.number] = judged.candidate
+    return tuple(first.values())
+
+
+def _office(facts: ClauseFacts) -> str:
+    current = [a for a in facts.admissions if covers(a.start, a.end, facts.day)]
+    newest = max(current, key=lambda admission: (admission.recorded_at, admission.fact_id), default=None)
+    return newest.office if newest else ""
+
+
+# --- questions for a person ---------------------------------------------------------------------------------
+
+
+def _questions(judged: Iterable[_Judged]) -> tuple[ReviewNeed, ...]:
+    """What keeps pending candidates waiting for a reviewer; a refused one has nothing to ask."""
+    needs: set[ReviewNeed] = set()
+    for one in judged:
+        if one.state is not State.PENDING:
+            continue
+        if one.awaits("employer_choice"):
+            needs.add(ReviewNeed("employer_choice", one.facts.ids(("completion", "covering"))))
+        if one.awaits("name_review"):
+            needs.add(ReviewNeed("name_mismatch", one.facts.ids(("completion", "employment"))))
+    return tuple(sorted(needs, key=lambda need: (need.kind, need.about)))
+
+
+def _second_roster(granted: _Judged) -> tuple[ReviewNeed, ...]:
+    """The grant stays, but a roster of another enterprise covers it that no reviewer could have seen."""
+    facts = granted.facts
+    seen = facts.choice.recorded_at if facts.choice else None
+    unseen = any(
+        row.uscc != granted.candidate.uscc and (seen is None or row.recorded_at > seen)
+        for row in facts.covering
+    )
+    return (ReviewNeed("second_roster", facts.ids(("completion", "covering"))),) if unseen else ()
+
+
+def _all_ids(case: Case) -> tuple[FactId, ...]:
+    known = (
+        [fact.fact_id for fact in case.completions],
+        list(case.revoked.values()),
+        [fact.fact_id for fact in case.employments],
+        [fact.fact_id for fact in case.admissions],
+        [fact.fact_id for fact in case.scopes],
+        [fact.fact_id for fact in case.employer_choices],
+        [fact.fact_id for fact in case.name_decisions],
+    )
+    return tuple(sorted(set(chain.from_iterable(known))))
+
+
+# --- what is kept and shown ---------------------------------------------------------------------------------
+
+
+def trace(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as canonical JSON members: enums and dates as text, facts by id, nothing personal.
+
+    The holding's certificate number is left out: some issuers build it from the id number.
+    """
+    holding = verdict.holding
+    return {
+        "state": verdict.state.value,
+        "entitlement": verdict.entitlement,
+        "learner_id": verdict.learner_id,
+        "as_of": iso(verdict.as_of),
+        "candidate": _said_candidate(verdict.candidate) if verdict.candidate else None,
+        "holding": {"uscc": holding.uscc, "blocked": holding.blocked} if holding else None,
+        "clauses": [
+            {
+                "clause": result.clause,
+                "revision": result.revision,
+                "title": result.title,
+                "citation": result.citation,
+                "outcome": _said_outcome(result.outcome),
+                "facts": list(result.facts),
+            }
+            for result in verdict.clauses
+        ],
+        "month": verdict.month.isoformat() if verdict.month else None,
+        "office": verdict.office,
+        "dispatched_by": verdict.dispatched_by,
+        "waiting": [_said_candidate(candidate) for candidate in verdict.waiting],
+        "not_evaluated": list(verdict.not_evaluated),
+        "facts": list(verdict.facts),
+        "pins": {
+            "policy": verdict.pins.policy,
+            "parameters": verdict.pins.parameters,
+            "register": verdict.pins.register,
+            "normaliser": verdict.pins.normaliser,
+        },
+        "reviews": [{"kind": need.kind, "about": list(need.about)} for need in verdict.reviews],
+    }
+
+
+def _said_candidate(candidate: Candidate) -> dict[str, str | None]:
+    return {
+        "completion": candidate.completion,
+        "employment": candidate.employment,
+        "uscc": candidate.uscc,
+    }
+
+
+def _said_outcome(outcome: Outcome) -> dict[str, str]:
+    if isinstance(outcome, Unknown):
+        return {
+            "answer": "unknown",
+            "why": outcome.why,
+            "missing": outcome.missing,
+            "party": outcome.party.value,
+        }
+    return {"answer": "met" if isinstance(outcome, Met) else "not_met", "why": outcome.why}
+
+
+def material(verdict: Verdict) -> bytes:
+    """Digest of what a decision says: a new revision is recorded only when it changes.
+
+    Left out are the moment, the lists of facts, who waits, and the register's digest: they may change
+    without the answer changing.
+
+    Returns:
+        SHA-256 (32 bytes) over canonical JSON (RFC 8785).
+    """
+    said = trace(verdict)
+    kept = {key: said[key] for key in ("state", "candidate", "month", "office", "dispatched_by")}
+    kept["clauses"] = [
+        {key: clause[key] for key in ("clause", "revision", "outcome")} for clause in said["clauses"]
+    ]
+    kept["pins"] = {key: said["pins"][key] for key in ("policy", "parameters")}
+    return hashlib.sha256(rfc8785.dumps(kept)).digest()

@@ -1,0 +1,277 @@
+"""Every error this project raises on purpose, in one tree.
+
+::
+
+    VerifierError
+    ├── RequestRejected        the request breaks a limit or a form; nothing of it is kept
+    ├── SignatureRejected      not authentic; one generic answer for every cause
+    ├── AdapterError           authentic, but not readable by this profile; kept in quarantine
+    ├── CertificateRejected    the certificate fails a numbered step; the item is kept with its reason
+    ├── IdentityRejected       an identifier or a name breaks its written rule
+    ├── AccessDenied           the caller may not do this, or the thing does not exist for them
+    ├── Conflict               something else already stands under this name
+    ├── LedgerRefused          the ledger would fork, shrink or skip
+    ├── ConfigurationError     a file, key or parameter of ours is missing or wrong
+    └── Unavailable            try again later; nothing was done
+
+Every error carries a ``Code``: a stable string that appears in answers, logs and documentation, and
+never changes its meaning. ``CATALOGUE`` says, for every code, who must mend what, in Chinese and English.
+HTTP status codes are no concern of this module (see ``verifier.web.errors``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Party(StrEnum):
+    """Who must mend what went wrong."""
+
+    PLATFORM = "platform"
+    ENTERPRISE = "enterprise"
+    CLIENT = "client"
+    BUREAU = "bureau"
+    OPERATOR = "operator"
+    REVIEWER = "reviewer"
+
+
+class Code(StrEnum):
+    """Stable reason codes; the catalogue below explains each."""
+
+    # requests
+    REQUEST_TOO_LARGE = "request_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
+    HEADERS_INVALID = "headers_invalid"
+    CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported"
+    CONTENT_ENCODING_UNSUPPORTED = "content_encoding_unsupported"
+    JSON_INVALID = "json_invalid"
+    SCHEMA_INVALID = "schema_invalid"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    NOT_FOUND = "not_found"
+    # authenticity
+    SIGNATURE_REJECTED = "signature_rejected"
+    # deliveries and items
+    DELIVERY_CONFLICT = "delivery_conflict"
+    DELIVERY_UNREADABLE = "delivery_unreadable"
+    FIELD_MISSING = "field_missing"
+    FIELD_INVALID = "field_invalid"
+    EVENT_UNKNOWN = "event_unknown"
+    COMPLETION_CONFLICT = "completion_conflict"
+    # certificates
+    CERTIFICATE_MALFORMED = "certificate_malformed"
+    CERTIFICATE_HEADER_REFUSED = "certificate_header_refused"
+    ISSUER_UNKNOWN = "issuer_unknown"
+    ISSUER_NOT_ALLOWED = "issuer_not_allowed"
+    KEY_UNKNOWN = "key_unknown"
+    KEY_NOT_VALID_AT_ISSUE = "key_not_valid_at_issue"
+    KEY_COMPROMISED = "key_compromised"
+    ALGORITHM_REFUSED = "algorithm_refused"
+    CERTIFICATE_SIGNATURE_INVALID = "certificate_signature_invalid"
+    CERTIFICATE_CLAIMS_INVALID = "certificate_claims_invalid"
+    CERTIFICATE_MISMATCH = "certificate_mismatch"
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    # identity
+    IDENTIFIER_INVALID = "identifier_invalid"
+    NAME_INVALID = "name_invalid"
+    USCC_INVALID = "uscc_invalid"
+    # access
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a reason code, not a secret
+    CLIENT_ASSERTION_REFUSED = "client_assertion_refused"
+    SCOPE_INSUFFICIENT = "scope_insufficient"
+    QUOTA_EXCEEDED = "quota_exceeded"
+    # rosters
+    ROSTER_ROW_INVALID = "roster_row_invalid"
+    # records and claims
+    ALREADY_CLAIMED = "already_claimed"
+    RECORD_NOT_CURRENT = "record_not_current"
+    CLAIM_STATE_REFUSED = "claim_state_refused"
+    REVIEW_STATE_REFUSED = "review_state_refused"
+    # ledger
+    LEDGER_HEAD_MOVED = "ledger_head_moved"
+    LEDGER_FORK_REFUSED = "ledger_fork_refused"
+    RECORD_INVALID = "record_invalid"
+    # configuration
+    CONFIGURATION_INVALID = "configuration_invalid"
+    KEY_REFUSED = "key_refused"
+    POLICY_INVALID = "policy_invalid"
+    STORE_LOCKED = "store_locked"
+    # availability
+    OVERLOADED = "overloaded"
+    STORE_UNAVAILABLE = "store_unavailable"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Who must mend what, for one code.
+
+    Attributes:
+        party: who has to act.
+        zh: what to do, in Chinese, for the people who use the service.
+        en: the same in English.
+    """
+
+    party: Party
+    zh: str
+    en: str
+
+
+class VerifierError(Exception):
+    """Root of the tree.
+
+    Args:
+        code: the stable reason.
+        detail: a fixed English sentence for logs and developers. It never contains what the caller sent:
+            inputs hold identity numbers.
+        pointer: where in the input, as a JSON pointer, a header name or a column; never a value.
+    """
+
+    default: ClassVar[Code] = Code.INTERNAL
+
+    def __init__(self, code: Code | None = None, detail: str = "", *, pointer: str = "") -> None:
+        self.code = code if code is not None else self.default
+        self.detail = detail
+        self.pointer = pointer
+        super().__init__(f"{self.code}: {detail}" + (f" ({pointer})" if pointer else ""))
+
+
+class RequestRejected(VerifierError):
+    """The request breaks a limit or a form before anything in it is believed."""
+
+    default = Code.HEADERS_INVALID
+
+
+class SignatureRejected(VerifierError):
+    """Not authentic.
+
+    Args:
+        step: which check failed, for the platform's own failure list; never sent in the answer.
+    """
+
+    default = Code.SIGNATURE_REJECTED
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        super().__init__(Code.SIGNATURE_REJECTED, step)
+
+
+class AdapterError(VerifierError):
+    """Authentic, but not readable by the platform's profile. The delivery is kept in quarantine."""
+
+    default = Code.DELIVERY_UNREADABLE
+
+
+class CertificateRejected(VerifierError):
+    """A certificate failed one of the numbered steps of ``verifier.certificates``.
+
+    Args:
+        code: the stable reason.
+        step: number of the step in the list of ``verifier.certificates``.
+        detail: fixed sentence.
+    """
+
+    default = Code.CERTIFICATE_MALFORMED
+
+    def __init__(self, code: Code, step: int, detail: str = "") -> None:
+        self.step = step
+        super().__init__(code, detail)
+
+
+class IdentityRejected(VerifierError):
+    """An identifier, organisation code or name breaks its written rule (``verifier.identity``)."""
+
+    default = Code.IDENTIFIER_INVALID
+
+
+class AccessDenied(VerifierError):
+    """The caller may not do this, or the thing does not exist as far as they may know."""
+
+    default = Code.NOT_FOUND
+
+
+class Conflict(VerifierError):
+    """Something different already stands under the same name."""
+
+    default = Code.DELIVERY_CONFLICT
+
+
+class LedgerRefused(VerifierError):
+    """The step would fork, shrink or skip the ledger, or a signed thing does not check out."""
+
+    default = Code.LEDGER_FORK_REFUSED
+
+
+class ConfigurationError(VerifierError):
+    """One of our own files, keys or parameters is missing or wrong: the service fails closed."""
+
+    default = Code.CONFIGURATION_INVALID
+
+
+class Unavailable(VerifierError):
+    """Nothing was done; the same request may be sent again later."""
+
+    default = Code.OVERLOADED
+
+
+def _said(party: Party, zh: str, en: str) -> Explanation:
+    return Explanation(party, zh, en)
+
+
+_P, _E, _C, _B, _O, _R = (
+    Party.PLATFORM, Party.ENTERPRISE, Party.CLIENT, Party.BUREAU, Party.OPERATOR, Party.REVIEWER,
+)  # fmt: skip
+
+CATALOGUE: dict[Code, Explanation] = {
+    Code.REQUEST_TOO_LARGE: _said(_C, "请求超过大小上限，请分批发送。", "The request is over the size limit: send it in parts."),
+    Code.REQUEST_TIMEOUT: _said(_C, "请求发送过慢，请重新发送。", "The request arrived too slowly: send it again."),
+    Code.HEADERS_INVALID: _said(_C, "请求头缺失、重复或格式错误，请按接口文档更正。", "A header is missing, doubled or malformed: correct it as documented."),
+    Code.CONTENT_TYPE_UNSUPPORTED: _said(_C, "不支持的 Content-Type，请使用接口文档规定的类型。", "Unsupported Content-Type: use the documented one."),
+    Code.CONTENT_ENCODING_UNSUPPORTED: _said(_C, "不接受压缩的请求体，请去掉 Content-Encoding。", "Compressed bodies are not accepted: remove Content-Encoding."),
+    Code.JSON_INVALID: _said(_C, "请求体不是规范的 JSON（重复键、非 UTF-8、嵌套过深等），请更正后重发。", "The body is not strict JSON (duplicate keys, not UTF-8, too deep, ...): correct it."),
+    Code.SCHEMA_INVALID: _said(_C, "字段缺失、多余或类型不符，请按接口文档更正。", "A field is missing, unknown or of the wrong type: correct it as documented."),
+    Code.METHOD_NOT_ALLOWED: _said(_C, "该地址不支持此请求方法。", "This address does not take that method."),
+    Code.NOT_FOUND: _said(_C, "不存在，或不在您的权限范围内。", "It does not exist, or not for you."),
+    Code.SIGNATURE_REJECTED: _said(_P, "签名验证未通过，请核对密钥、时间戳与签名原文。", "The signature was not accepted: check key, timestamp and what is signed."),
+    Code.DELIVERY_CONFLICT: _said(_P, "同一投递编号对应了不同内容，请为新内容使用新的编号。", "The same delivery id came with other content: use a new id for new content."),
+    Code.DELIVERY_UNREADABLE: _said(_P, "报文真实但无法解析，已保留原文，请核对报文格式。", "The message is authentic but cannot be read; it is kept. Check its format."),
+    Code.FIELD_MISSING: _said(_P, "缺少必填字段，请补全后重新推送。", "A required field is missing: complete it and push again."),
+    Code.FIELD_INVALID: _said(_P, "字段内容不符合规定，请更正后重新推送。", "A field breaks its rule: correct it and push again."),
+    Code.EVENT_UNKNOWN: _said(_O, "事件类型未登记，已保留，待运营方确认。", "The event type is not known; it is kept for the operator."),
+    Code.COMPLETION_CONFLICT: _said(_P, "同一证书编号对应了不同内容且未声明更正，已转人工复核。", "The same certificate number came with other content and no correction was declared; it went to review."),
+    Code.CERTIFICATE_MALFORMED: _said(_P, "证书格式错误，请按规范重新签发。", "The certificate is malformed: issue it again as specified."),
+    Code.CERTIFICATE_HEADER_REFUSED: _said(_P, "证书头含有不允许的参数（如 jwk、jku、x5u、crit）。", "The certificate's header holds a parameter that is not allowed (such as jwk, jku, x5u, crit)."),
+    Code.ISSUER_UNKNOWN: _said(_B, "证书签发者未登记，请主管部门确认是否登记。", "The certificate's issuer is not registered: the bureau decides whether it should be."),
+    Code.ISSUER_NOT_ALLOWED: _said(_P, "该平台无权转交此签发者的证书。", "This platform may not speak for that issuer."),
+    Code.KEY_UNKNOWN: _said(_P, "证书所用密钥未登记，请先登记公钥。", "The certificate's key is not registered: enrol the public key first."),
+    Code.KEY_NOT_VALID_AT_ISSUE: _said(_P, "签发时该密钥不在有效期内，请用有效密钥重新签发。", "The key was not valid when the certificate was issued: sign again with a valid key."),
+    Code.KEY_COMPROMISED: _said(_P, "该密钥已报失密，失密后首次收到的证书一律不予认可，请用新密钥重新签发。", "The key is reported compromised and this certificate was first received afterwards: sign again with a new key."),
+    Code.ALGORITHM_REFUSED: _said(_P, "签名算法与登记不符。", "The signature algorithm is not the registered one."),
+    Code.CERTIFICATE_SIGNATURE_INVALID: _said(_P, "证书签名不正确，内容可能被改动，请核实后重新签发。", "The certificate's signature is wrong; its content may have been altered: check and issue again."),
+    Code.CERTIFICATE_CLAIMS_INVALID: _said(_P, "证书内容缺项或类型不符，请按规范重新签发。", "The certificate's claims are incomplete or of the wrong type: issue it again as specified."),
+    Code.CERTIFICATE_MISMATCH: _said(_P, "报文与证书内容不一致，以证书为准，请更正报文。", "The message and the certificate differ; the certificate counts: correct the message."),
+    Code.CERTIFICATE_NOT_YET_VALID: _said(_P, "证书签发时间或结业时间晚于当前时间，请核对时钟。", "The certificate's issue or completion time lies in the future: check the clock."),
+    Code.IDENTIFIER_INVALID: _said(_P, "证件号码不符合规则（长度、字符或校验码），请更正后重新推送。", "The id number breaks its rule (length, characters or check digit): correct it and push again."),
+    Code.NAME_INVALID: _said(_P, "姓名为空、过长或含有不允许的字符，请更正后重新推送。", "The name is empty, too long or holds characters that are not allowed: correct it and push again."),
+    Code.USCC_INVALID: _said(_E, "统一社会信用代码不符合规则，请更正。", "The unified social credit code breaks its rule: correct it."),
+    Code.TOKEN_REFUSED: _said(_C, "访问令牌无效或已过期，请重新获取。", "The access token is not valid or has expired: get a new one."),
+    Code.CLIENT_ASSERTION_REFUSED: _said(_C, "客户端断言未通过验证，请核对密钥、受众、有效期和 jti。", "The client assertion was not accepted: check key, audience, lifetime and jti."),
+    Code.SCOPE_INSUFFICIENT: _said(_C, "该客户端没有此项权限。", "This client's role does not include that call."),
+    Code.QUOTA_EXCEEDED: _said(_C, "超过调用额度，请稍后再试。", "Over the quota: try again later."),
+    Code.ROSTER_ROW_INVALID: _said(_E, "花名册中有不符合规则的行，请按提示更正后重新上传。", "A row of the roster breaks a rule: correct it as shown and upload again."),
+    Code.ALREADY_CLAIMED: _said(_C, "该月补贴资格已被其他申领占用，不得重复支付。", "This month is already claimed for another payment: do not pay it again."),
+    Code.RECORD_NOT_CURRENT: _said(_C, "该记录不是最新有效记录，请拉取最新记录。", "This is not the latest valid record: pull the latest one."),
+    Code.CLAIM_STATE_REFUSED: _said(_C, "当前状态不允许此操作。", "The claim's state does not allow this step."),
+    Code.REVIEW_STATE_REFUSED: _said(_R, "该复核事项不存在、已办结或不适用此结论。", "The review does not exist, is closed, or does not take that outcome."),
+    Code.LEDGER_HEAD_MOVED: _said(_O, "账本头已被其他签发进程推进，本次结果作废重做。", "Another issuer moved the ledger's head: this attempt is discarded and done again."),
+    Code.LEDGER_FORK_REFUSED: _said(_O, "账本与库外保存的检查点不一致，拒绝继续签发，请先查明数据库是否被恢复或改动。", "The ledger does not agree with the checkpoint kept outside the database: find out whether it was restored or altered."),
+    Code.RECORD_INVALID: _said(_O, "记录、证明或检查点未通过核验。", "The record, proof or checkpoint does not check out."),
+    Code.CONFIGURATION_INVALID: _said(_O, "配置文件或环境变量有误，请按提示更正。", "A configuration file or variable is wrong: correct it as shown."),
+    Code.KEY_REFUSED: _said(_O, "密钥强度、格式或文件权限不符合要求。", "The key's strength, form or file mode is not acceptable."),
+    Code.POLICY_INVALID: _said(_B, "政策参数文件有误，请按提示更正。", "The policy's parameter file is wrong: correct it as shown."),
+    Code.STORE_LOCKED: _said(_O, "数据库正被另一进程使用；写操作请通过运行中的服务执行。", "Another process holds the database; writing commands go through the running service."),
+    Code.OVERLOADED: _said(_O, "系统繁忙，未作任何处理，请稍后重试。", "Busy; nothing was done. Try again later."),
+    Code.STORE_UNAVAILABLE: _said(_O, "数据库暂不可用，未作任何处理，请稍后重试。", "The database is not available; nothing was done. Try again later."),
+    Code.INTERNAL: _said(_O, "内部错误，已记录，请联系运营方并提供请求编号。", "An internal error was recorded: tell the operator the request id."),
+}  # fmt: skip

@@ -1,0 +1,184 @@
+"""Identifiers: the written rules by which they are read, checked, indexed and shown.
+
+Version ``identity-1``. Every decision pins ``NORMALISER``: a rule that changes gets a new version. What a
+rule does not name is refused, never repaired; a platform that pads or spaces its fields declares that in
+its profile, and its adapter undoes it before this module sees the text.
+
+Resident identity number (GB 11643-1999; the same form serves residence permits of people from Hong Kong,
+Macao and Taiwan):
+
+1.  Full-width digits (U+FF10 to U+FF19) become ASCII digits; full-width X and x (U+FF38, U+FF58) and
+    lower-case x become X. Nothing else is folded and nothing is stripped: spaces, also at the ends,
+    zero-width characters, hyphens and digits of other scripts are refused.
+2.  It then is 17 digits and a digit or X, or the 15 digits of the older form. Fifteen become eighteen: 19
+    is inserted after the sixth digit and the check character is appended. Both forms are thus one
+    identifier.
+3.  The check character is that of ISO 7064 MOD 11-2.
+4.  Digits 7 to 14 are a day of the calendar, from 1900-01-01 to the day of the check, both included.
+5.  The first six digits are never judged: divisions are renamed, merged and abolished, and lists of them
+    are incomplete. Nor are digits 15 to 17.
+
+Unified social credit code (GB 32100-2015):
+
+6.  Full-width digits and letters become ASCII; lower-case letters become upper-case. Nothing is stripped.
+7.  It then has 18 characters of the standard's 31 (no I, O, S, V, Z), of which the third to the eighth, a
+    division, are digits. The first two are not judged (A, N and Y are in use), nor is the division.
+8.  The last character is the check modulo 31. The organisation code's own inner check is not judged.
+
+Index and display:
+
+9.  A person's identifier is looked up by HMAC-SHA256 under a secret pepper, over a label, the kind and
+    the value, each preceded by its length, so that no two different inputs share one text.
+10. For publicity a resident number shows its first six and last four characters; the birth date is
+    covered.
+
+The rules for names, N1 to N10, are in ``verifier.names``; their functions are offered here too.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from datetime import date
+from typing import Final
+
+from verifier.errors import Code, ConfigurationError, IdentityRejected
+from verifier.model.person import Identifier, IdentifierKind, Uscc
+from verifier.names import compare_names, masked_name, person_name
+
+__all__ = [
+    "NORMALISER",
+    "blind_index",
+    "compare_names",
+    "masked",
+    "masked_name",
+    "person_name",
+    "resident_id",
+    "uscc",
+]
+
+NORMALISER: Final = "identity-1"
+"""Version of the rules of this module and of ``verifier.names``."""
+
+_WIDE_DIGITS = {0xFF10 + n: str(n) for n in range(10)}
+_RESIDENT_FOLD = _WIDE_DIGITS | {ord(x): "X" for x in "x\uff38\uff58"}
+_RESIDENT_FORM = re.compile(r"[0-9]{15}|[0-9]{17}[0-9X]")
+_RESIDENT_OLD_LENGTH = 15
+_RESIDENT_LENGTHS = frozenset({_RESIDENT_OLD_LENGTH, 18})
+_RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_RESIDENT_CHECKS = "10X98765432"
+_EARLIEST_BIRTH = date(1900, 1, 1)
+
+_USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_USCC_VALUES = {character: value for value, character in enumerate(_USCC_ALPHABET)}
+_USCC_FOLD = (
+    _WIDE_DIGITS
+    | {ord("a") + n: chr(ord("A") + n) for n in range(26)}
+    | {0xFF21 + n: chr(ord("A") + n) for n in range(26)}
+    | {0xFF41 + n: chr(ord("A") + n) for n in range(26)}
+)
+_USCC_FORM = re.compile(rf"[{_USCC_ALPHABET}]{{2}}[0-9]{{6}}[{_USCC_ALPHABET}]{{10}}")
+_USCC_LENGTH = 18
+_USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
+
+_INDEX_LABEL = b"training-verifier/blind-index"
+_PEPPER_BYTES = 32
+
+_SHOWN = {IdentifierKind.RESIDENT_ID: (6, 4)}
+
+
+def resident_id(raw: str, *, today: date) -> Identifier:
+    """Read a resident identity number by rules 1 to 5 (GB 11643-1999).
+
+    Args:
+        raw: the number as it came.
+        today: the Beijing day of the check; nobody is born after it.
+
+    Returns:
+        The identifier with its 18-character value, also for a number of 15 digits.
+
+    Raises:
+        IdentityRejected: IDENTIFIER_INVALID, with the rule that is broken.
+    """
+    if len(raw) not in _RESIDENT_LENGTHS:
+        raise IdentityRejected(Code.IDENTIFIER_INVALID, "rule 2: length")
+    number = raw.translate(_RESIDENT_FOLD)
+    if not _RESIDENT_FORM.fullmatch(number):
+        raise IdentityRejected(Code.IDENTIFIER_INVALID, "rules 1 and 2: characters")
+    if len(number) == _RESIDENT_OLD_LENGTH:
+        number = number[:6] + "19" + number[6:]
+        number += _resident_check(number)
+    if _resident_check(number) != number[-1]:
+        raise IdentityRejected(Code.IDENTIFIER_INVALID, "rule 3: check character")
+    if not _is_birth_date(number[6:14], today):
+        raise IdentityRejected(Code.IDENTIFIER_INVALID, "rule 4: birth date")
+    return Identifier(IdentifierKind.RESIDENT_ID, number)
+
+
+def _resident_check(number: str) -> str:
+    total = sum(int(digit) * weight for digit, weight in zip(number, _RESIDENT_WEIGHTS, strict=False))
+    return _RESIDENT_CHECKS[total % 11]
+
+
+def _is_birth_date(digits: str, today: date) -> bool:
+    try:
+        born = date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+    except ValueError:
+        return False
+    return _EARLIEST_BIRTH <= born <= today
+
+
+def uscc(raw: str) -> Uscc:
+    """Read a unified social credit code by rules 6 to 8 (GB 32100-2015).
+
+    Args:
+        raw: the code as it came.
+
+    Returns:
+        The code in its 18 upper-case ASCII characters.
+
+    Raises:
+        IdentityRejected: USCC_INVALID, with the rule that is broken.
+    """
+    if len(raw) != _USCC_LENGTH:
+        raise IdentityRejected(Code.USCC_INVALID, "rule 7: length")
+    code = raw.translate(_USCC_FOLD)
+    if not _USCC_FORM.fullmatch(code):
+        raise IdentityRejected(Code.USCC_INVALID, "rules 6 and 7: characters")
+    total = sum(
+        _USCC_VALUES[character] * weight for character, weight in zip(code[:-1], _USCC_WEIGHTS, strict=True)
+    )
+    if _USCC_ALPHABET[-total % 31] != code[-1]:
+        raise IdentityRejected(Code.USCC_INVALID, "rule 8: check character")
+    return Uscc(code)
+
+
+def blind_index(identifier: Identifier, pepper: bytes) -> bytes:
+    """The keyed index under which an identifier is stored and found, by rule 9.
+
+    Args:
+        identifier: in canonical form.
+        pepper: the secret of one pepper version, at least 32 bytes. Without it the index can be neither
+            computed nor searched by trying every number.
+
+    Returns:
+        32 bytes.
+
+    Raises:
+        ConfigurationError: KEY_REFUSED, the pepper is too short.
+    """
+    if len(pepper) < _PEPPER_BYTES:
+        raise ConfigurationError(Code.KEY_REFUSED, "the pepper has fewer than 32 bytes")
+    parts = (_INDEX_LABEL, identifier.kind.value.encode(), identifier.value.encode())
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return hmac.digest(pepper, message, "sha256")
+
+
+def masked(identifier: Identifier) -> str:
+    """An identifier as lists for publicity show it, by rule 10: ``999901********1234``.
+
+    It is for people to recognise themselves; with the covered part guessable, it is still personal data.
+    """
+    head, tail = _SHOWN[identifier.kind]
+    value = identifier.value
+    return value[:head] + "*" * (len(value) - head - tail) + value[-tail:]

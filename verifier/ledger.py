@@ -1,0 +1,372 @@
+"""Step 7: what an entry, a checkpoint and a tile of the ledger are, byte for byte; pure.
+
+The ledger is an RFC 6962 Merkle tree (``verifier.merkle``) served in the forms that existing tools read:
+
+- an **entry** is canonical JSON (RFC 8785); its leaf hash is ``merkle.leaf_hash(entry_body(fields))``;
+- a **checkpoint** (C2SP tlog-checkpoint) is the tree head as the text of a **signed note** (C2SP
+  signed-note), signed with Ed25519; witnesses may append their own signature lines;
+- **tiles** and **entry bundles** (C2SP tlog-tiles) hold 256 hashes or entries each.
+
+What is recorded outside the ledger is bound to it by **evidence roots**: the Merkle root over the salted
+digests of the rows (``row_digest``) that came since the last one.
+
+The caller still owes: the comparison with the last checkpoint kept outside the database, before
+it signs another.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+
+from verifier.errors import AccessDenied, Code, LedgerRefused
+from verifier.merkle import Frontier, leaf_hash
+from verifier.model.ledger import HASH_BYTES, TILE_WIDTH, Checkpoint, NodeReader, Tile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+MAX_ENTRY_BYTES: Final = 0xFFFF
+"""Longest entry: its length must fit the two bytes of an entry bundle's prefix."""
+
+MAX_NOTE_BYTES: Final = 1_000_000
+"""Longest signed note read; sixteen post-quantum witness signatures take about 80,000 bytes."""
+
+MAX_NOTE_SIGNATURES: Final = 64
+"""Most signature lines read; the specification asks for at least 16."""
+
+MIN_SALT_BYTES: Final = 16
+"""Shortest salt of a row digest: 128 bits, so that personal data cannot be guessed from it."""
+
+_ED25519: Final = b"\x01"
+_SIGNATURE_START: Final = "\N{EM DASH} "
+_KEY_ID_BYTES: Final = 4
+_LENGTH_BYTES: Final = 2
+_CHECKPOINT_LINES: Final = 3
+_MAX_TILE_LEVEL: Final = 63
+
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_TILE_PATH = re.compile(
+    r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII
+)
+
+
+# Entries and evidence
+
+
+def entry_body(fields: Mapping[str, Any]) -> bytes:
+    """The bytes of an entry: the fields as canonical JSON (RFC 8785).
+
+    Args:
+        fields: JSON values; integers within ±(2**53 - 1), no NaN, no lone surrogates.
+
+    Raises:
+        LedgerRefused: the fields are not JSON, or the body is longer than ``MAX_ENTRY_BYTES``.
+    """
+    body = _canonical(dict(fields))
+    if len(body) > MAX_ENTRY_BYTES:
+        raise _refused("the entry is longer than a bundle can hold")
+    return body
+
+
+def row_digest(salt: bytes, table: str, row: Mapping[str, str | int | bytes | bool | None]) -> bytes:
+    """The salted digest by which a row outside the ledger is bound to it.
+
+    SHA-256(salt || J), where J is the canonical JSON (RFC 8785) of
+    ``{"row": {column: value, ...}, "table": table}``. A bytes value is written as
+    ``{"base64": "<RFC 4648 section 4, padded>"}``, so that no text can pass for it.
+
+    Args:
+        salt: secret, at least 16 bytes; per learner where the row holds personal data. Its length must be
+            fixed for the table, so that salt and content cannot be shifted against each other.
+        table: name of the table.
+        row: columns by name, integers within ±(2**53 - 1).
+
+    Returns:
+        32 bytes.
+
+    Raises:
+        LedgerRefused: the salt is too short or a value has no canonical form.
+    """
+    if len(salt) < MIN_SALT_BYTES:
+        raise _refused("the salt of a row digest is shorter than 16 bytes")
+    values = {
+        column: {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+        for column, value in row.items()
+    }
+    return sha256(salt + _canonical({"row": values, "table": table})).digest()
+
+
+def evidence_root(digests: Sequence[bytes]) -> bytes:
+    """The Merkle root (RFC 6962) over digests in ascending order, each the body of one leaf.
+
+    Sorted, so that the root depends on what was recorded and not on the order in which it was read.
+
+    Args:
+        digests: results of ``row_digest``; a digest that occurs twice counts twice.
+
+    Returns:
+        32 bytes; ``merkle.EMPTY_ROOT`` if there are none.
+    """
+    tree, _ = Frontier().append([leaf_hash(digest) for digest in sorted(digests)])
+    return tree.root()
+
+
+# Checkpoints
+
+
+def checkpoint_body(origin: str, size: int, root: bytes) -> bytes:
+    """The text of a checkpoint, to be signed with ``sign_note``.
+
+    Args:
+        origin: name of the log, without spaces and plus signs; also the name of the key that signs it.
+        size: number of leaves.
+        root: Merkle tree hash, 32 bytes.
+
+    Raises:
+        LedgerRefused: one of these cannot be written.
+    """
+    _require_key_name(origin)
+    if not _SIZE.fullmatch(str(size)) or len(root) != HASH_BYTES:
+        raise _refused("a checkpoint needs a size and a 32-byte root")
+    return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
+
+
+def parse_checkpoint(text: bytes) -> Checkpoint:
+    """Read the text of a checkpoint: only what ``verify_note`` returned may be believed.
+
+    Extension lines after the third are allowed by the specification and ignored.
+
+    Raises:
+        LedgerRefused: it is not a checkpoint.
+    """
+    lines = _decoded(text).split("\n")
+    if len(lines) <= _CHECKPOINT_LINES or lines.pop() != "" or "" in lines:
+        raise _refused("a checkpoint has at least three lines, none of them empty")
+    origin, size, root = lines[:_CHECKPOINT_LINES]
+    digest = _unbase64(root)
+    if not _SIZE.fullmatch(size) or len(digest) != HASH_BYTES:
+        raise _refused("a checkpoint's size or root is malformed")
+    return Checkpoint(origin, int(size), digest)
+
+
+# Signed notes
+
+
+def sign_note(text: bytes, signer_name: str, key: Ed25519PrivateKey) -> bytes:
+    """A note with one Ed25519 signature (C2SP signed-note, type 0x01).
+
+    Args:
+        text: UTF-8 that ends in a newline, without other control characters.
+        signer_name: name of the key, without spaces and plus signs.
+        key: the private key.
+
+    Raises:
+        LedgerRefused: text or name cannot stand in a note.
+    """
+    if not _decoded(text).endswith("\n"):
+        raise _refused("the text of a note ends in a newline")
+    signature = key_id(signer_name, key.public_key()) + key.sign(text)
+    line = f"{_SIGNATURE_START}{signer_name} {base64.b64encode(signature).decode()}\n"
+    return text + b"\n" + line.encode()
+
+
+def verify_note(note: bytes, keys: Mapping[str, Ed25519PublicKey]) -> bytes:
+    """The text of a note, after every signature by a known key proved true and at least one was there.
+
+    Signatures by keys that are not known (by name and key id together) are ignored, as the specification
+    demands.
+
+    Args:
+        note: text, empty line, signature lines.
+        keys: the public keys trusted, by name.
+
+    Raises:
+        LedgerRefused: the note is malformed, a known key's signature is wrong, or no known key signed.
+    """
+    if len(note) > MAX_NOTE_BYTES:
+        raise _refused("the note is too long")
+    head, separator, tail = _decoded(note).rpartition("\n\n")
+    lines = tail.split("\n")
+    if not separator or lines.pop() != "" or len(lines) > MAX_NOTE_SIGNATURES:
+        raise _refused("a note is a text, an empty line and signature lines")
+    text = f"{head}\n".encode()
+    known = {(name, key_id(name, key)): key for name, key in keys.items()}
+    signatures = [_parse_signature(line) for line in lines]
+    trusted = [(known[name, key], signature) for name, key, signature in signatures if (name, key) in known]
+    if not trusted:
+        raise _refused("no known key signed the note")
+    for public, signature in trusted:
+        try:
+            public.verify(signature, text)
+        except InvalidSignature as error:
+            raise _refused("a signature of the note is wrong") from error
+    return text
+
+
+def key_id(name: str, public: Ed25519PublicKey) -> bytes:
+    """The first four bytes of SHA-256(name || 0x0A || 0x01 || public key) (C2SP signed-note).
+
+    Raises:
+        LedgerRefused: the name cannot stand in a note.
+    """
+    _require_key_name(name)
+    return sha256(name.encode() + b"\n" + _ED25519 + public.public_bytes_raw()).digest()[:_KEY_ID_BYTES]
+
+
+def verifier_key(name: str, public: Ed25519PublicKey) -> str:
+    """The key in the form in which note tools take it: ``name+id+base64(0x01 || public key)``.
+
+    Raises:
+        LedgerRefused: the name cannot stand in a note.
+    """
+    material = base64.b64encode(_ED25519 + public.public_bytes_raw()).decode()
+    return f"{name}+{key_id(name, public).hex()}+{material}"
+
+
+def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
+    """Name, key id and signature of a signature line."""
+    name, space, encoded = line.removeprefix(_SIGNATURE_START).partition(" ")
+    signature = _unbase64(encoded)
+    if not line.startswith(_SIGNATURE_START) or not space or len(signature) <= _KEY_ID_BYTES:
+        raise _refused("a signature line of the note is malformed")
+    _require_key_name(name)
+    return name, signature[:_KEY_ID_BYTES], signature[_KEY_ID_BYTES:]
+
+
+def _require_key_name(name: str) -> None:
+    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
+        raise _refused("a key name is not empty and holds no space, plus sign or control character")
+    _encoded(name)
+
+
+# Tiles
+
+
+def tile_path(level: int | None, index: int, width: int = TILE_WIDTH) -> str:
+    """The path of a tile below the log's prefix: ``tile/<L>/<N>[.p/<W>]``, ``tile/entries/<N>[.p/<W>]``.
+
+    Args:
+        level: 0 to 63, or None for a bundle of entries.
+        index: from 0 to 2**63 - 1.
+        width: 1 to 256.
+
+    Raises:
+        AccessDenied: there is no such tile (``Code.NOT_FOUND``).
+    """
+    if not (0 <= (level or 0) <= _MAX_TILE_LEVEL and 0 <= index < 1 << 63 and 0 < width <= TILE_WIDTH):
+        raise AccessDenied(Code.NOT_FOUND, "there is no such tile")
+    digits = str(index)
+    digits = digits.zfill(-(-len(digits) // 3) * 3)
+    groups = [digits[place : place + 3] for place in range(0, len(digits), 3)]
+    number = "".join(f"x{group}/" for group in groups[:-1]) + groups[-1]
+    partial = "" if width == TILE_WIDTH else f".p/{width}"
+    return f"tile/{'entries' if level is None else level}/{number}{partial}"
+
+
+def parse_tile_path(path: str) -> Tile:
+    """Read what ``tile_path`` writes, and no other spelling of it.
+
+    Raises:
+        AccessDenied: there is no such tile (``Code.NOT_FOUND``).
+    """
+    match = _TILE_PATH.fullmatch(path)
+    if match is None:
+        raise AccessDenied(Code.NOT_FOUND, "there is no such tile")
+    kind, number, width = match.groups()
+    tile = Tile(
+        None if kind == "entries" else int(kind),
+        int(number.replace("/", "").replace("x", "")),
+        TILE_WIDTH if width is None else int(width),
+    )
+    if tile_path(tile.level, tile.index, tile.width) != path:
+        raise AccessDenied(Code.NOT_FOUND, "there is no such tile")
+    return tile
+
+
+def tile_bytes(level: int, index: int, width: int, node: NodeReader) -> bytes:
+    """The content of a tile of hashes: ``width`` nodes of tree level ``8 * level``, 32 bytes each.
+
+    The caller has compared ``Tile.tree_size`` with the size of the tree.
+    """
+    first = index * TILE_WIDTH
+    return b"".join(node(8 * level, first + place) for place in range(width))
+
+
+def entry_bundle(entries: Sequence[bytes]) -> bytes:
+    """The content of a bundle: each entry after its length as two bytes, big-endian.
+
+    Raises:
+        LedgerRefused: an entry is too long, or there are none or more than 256.
+    """
+    if not 0 < len(entries) <= TILE_WIDTH or any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
+        raise _refused("a bundle holds 1 to 256 entries of at most 65,535 bytes")
+    return b"".join(len(entry).to_bytes(_LENGTH_BYTES, "big") + entry for entry in entries)
+
+
+def parse_entry_bundle(bundle: bytes) -> list[bytes]:
+    """The entries of a bundle.
+
+    Raises:
+        LedgerRefused: it is cut off, or holds none or more than 256.
+    """
+    entries, place = list[bytes](), 0
+    while place < len(bundle) and len(entries) <= TILE_WIDTH:
+        start = place + _LENGTH_BYTES
+        place = start + int.from_bytes(bundle[place:start], "big")
+        entries.append(bundle[start:place])
+    if place != len(bundle) or not 0 < len(entries) <= TILE_WIDTH:
+        raise _refused("the bundle is malformed")
+    return entries
+
+
+# Text and bytes
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
+        # The library's message may name the value: it is not repeated, nor kept as the cause.
+        raise _refused("the fields have no canonical form") from None
+
+
+def _decoded(text: bytes) -> str:
+    """UTF-8 without control characters other than newline."""
+    try:
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise _refused("the text is not UTF-8") from error
+    if any(char < " " and char != "\n" for char in decoded):
+        raise _refused("the text holds a control character")
+    return decoded
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise _refused("the text cannot be written as UTF-8") from None
+
+
+def _unbase64(text: str) -> bytes:
+    """Standard base64 with padding, in its one canonical spelling."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _refused("not base64") from error
+    if base64.b64encode(data).decode() != text:
+        raise _refused("base64 is not in its canonical form")
+    return data
+
+
+def _refused(detail: str) -> LedgerRefused:
+    return LedgerRefused(Code.RECORD_INVALID, detail)

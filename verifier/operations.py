@@ -1,0 +1,299 @@
+"""What an operator of the bureau does: admit enterprises, register systems, answer reviews, look things up.
+
+Each operation is a function from named text parameters to a JSON-ready answer, so that the command line and
+the local admin socket of a running service share them. Everything that changes something is a fact with its
+source, or a new version of a row; nothing is edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import Any, Final, Protocol, TypeVar
+
+from verifier import enterprises, subject
+from verifier.errors import AccessDenied, Code, Conflict, RequestRejected
+from verifier.identity import uscc
+from verifier.model.access import Client, ClientState, Role
+from verifier.model.facts import (
+    CompletionFact,
+    EmployerChoiceFact,
+    FactId,
+    NameDecisionFact,
+    ReviewClosedFact,
+    Source,
+)
+from verifier.model.person import LearnerId
+from verifier.model.time import iso
+from verifier.policy.wording import explain
+from verifier.ports import Clock, NewId
+from verifier.ports.operating import OperatingTransaction
+from verifier.ports.reading import Reading
+from verifier.ports.subject import SubjectTransaction
+from verifier.signatures import keys, strict_json
+
+T = TypeVar("T")
+Parameters = Mapping[str, str]
+_JWK_BYTES: Final = 8192
+
+
+class OperatingUnits(Reading, Protocol):
+    """Runs an operator's transactions, and reads."""
+
+    async def operating(self, work: Callable[[OperatingTransaction], T]) -> T:
+        """Run one writing transaction."""
+        ...
+
+    async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
+        """Run one transaction that shows a person their own data."""
+        ...
+
+    async def open_reviews(self) -> Sequence[dict[str, Any]]:
+        """Questions that no reviewer has answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceForm:
+    """A policy or register as its files say it.
+
+    Attributes:
+        kind: ``policy`` or ``register``.
+        digest: hex, as decisions pin it.
+        content: everything needed to read it again.
+        said: what its ledger entry says besides.
+    """
+
+    kind: str
+    digest: str
+    content: str = field(repr=False)
+    said: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The operations over one store."""
+
+    units: OperatingUnits
+    clock: Clock
+    new_id: NewId
+
+    def table(self) -> Mapping[str, Callable[[Parameters], Awaitable[dict[str, Any]]]]:
+        """Every operation by its name on the command line."""
+        return {
+            "enterprises admit": self.admit,
+            "clients add": self.add_client,
+            "clients revoke": self.revoke_client,
+            "review list": self.reviews,
+            "review close": self.close_review,
+            "explain": self.explain,
+            "learner show": self.show_learner,
+        }
+
+    async def run(self, name: str, parameters: Parameters) -> dict[str, Any]:
+        """Run one operation by name.
+
+        Raises:
+            AccessDenied: there is no such operation.
+            RequestRejected: a parameter is missing or malformed.
+        """
+        operation = self.table().get(name)
+        if operation is None:
+            raise AccessDenied(Code.NOT_FOUND, "no such operation")
+        return await operation(parameters)
+
+    async def admit(self, parameters: Parameters) -> dict[str, Any]:
+        """Admit an enterprise at an acceptance office: ``uscc``, ``name``, ``office``, ``from``, ``to``."""
+        code = uscc(_text(parameters, "uscc"))
+        start, end = _day(parameters, "from"), _optional_day(parameters, "to")
+        name, office = _text(parameters, "name"), _text(parameters, "office")
+        at, operator = self.clock(), _source(parameters).reference
+
+        def work(tx: OperatingTransaction) -> dict[str, Any]:
+            changed = enterprises.admit(
+                tx, code, name, office, start, end, at=at, new_id=self.new_id, operator=operator
+            )
+            return {"uscc": code, "office": office, "changed": changed}
+
+        return await self.units.operating(work)
+
+    async def add_client(self, parameters: Parameters) -> dict[str, Any]:
+        """Register a system: ``client``, ``role``, ``jwk``; ``enterprises``, ``offices`` or ``platform``."""
+        jwk = strict_json.loads(_text(parameters, "jwk").encode(), max_bytes=_JWK_BYTES)
+        if not isinstance(jwk, dict):
+            raise _malformed("jwk")
+        thumbprint = keys.thumbprint(keys.public_jwk(keys.load_public_jwk(jwk)))
+        wanted = Client(
+            client_id=_text(parameters, "client"),
+            version=1,
+            role=_role(_text(parameters, "role")),
+            state=ClientState.ACTIVE,
+            jwk=jwk,
+            enterprises=frozenset(uscc(code) for code in _listed(parameters, "enterprises")),
+            offices=frozenset(_listed(parameters, "offices")),
+            platform=parameters.get("platform", ""),
+        )
+        _check_scope(wanted)
+        before = await self.units.client(wanted.client_id)
+        if before is not None:
+            raise Conflict(Code.SCHEMA_INVALID, "a client of this name exists", pointer="client")
+        at = self.clock()
+        await self.units.operating(lambda tx: tx.put_client(wanted, at))
+        return {"client": wanted.client_id, "role": wanted.role.value, "key_thumbprint": thumbprint}
+
+    async def revoke_client(self, parameters: Parameters) -> dict[str, Any]:
+        """Revoke a system's access: ``client``. Its tokens are refused within seconds."""
+        before = await self.units.client(_text(parameters, "client"))
+        if before is None:
+            raise AccessDenied(Code.NOT_FOUND, "no such client", pointer="client")
+        after = replace(before, version=before.version + 1, state=ClientState.REVOKED)
+        at = self.clock()
+        await self.units.operating(lambda tx: tx.put_client(after, at))
+        return {"client": after.client_id, "state": after.state.value}
+
+    async def adopt(self, sources: Sequence[SourceForm]) -> bool:
+        """Adopt source forms as they stand: a row, a ledger entry, and everyone judged again.
+
+        Returns:
+            Whether anything was new.
+        """
+        at = self.clock()
+
+        def work(tx: OperatingTransaction) -> bool:
+            adopted = [
+                tx.adopt(source.kind, source.digest, source.content, source.said, at) for source in sources
+            ]
+            if any(adopted):
+                tx.put_due(tx.judged(), "adoption", at)
+            return any(adopted)
+
+        return await self.units.operating(work)
+
+    async def reviews(self, _: Parameters) -> dict[str, Any]:
+        """Questions that wait for a reviewer, oldest first."""
+        found = await self.units.open_reviews()
+        return {"reviews": [{**review, "opened_at": iso(review["opened_at"])} for review in found]}
+
+    async def close_review(self, parameters: Parameters) -> dict[str, Any]:
+        """Answer a question: ``review``, ``outcome``, ``reason``.
+
+        ``outcome`` is an employer's code (``employer_choice``, ``second_roster``), ``same`` or ``different``
+        (``name_mismatch``), or ``keep`` (``second_roster``, ``completion_conflict``).
+        """
+        review_id, outcome = _text(parameters, "review"), _text(parameters, "outcome")
+        reason, source = _text(parameters, "reason"), _source(parameters)
+        found = await self.units.open_reviews()
+        review = next((item for item in found if item["review_id"] == review_id), None)
+        if review is None:
+            raise Conflict(Code.REVIEW_STATE_REFUSED, "no such open review", pointer="review")
+        at = self.clock()
+        learner = LearnerId(review["learner_id"])
+
+        def work(tx: OperatingTransaction) -> dict[str, Any]:
+            tx.lock({learner})
+            answer = self._answer(tx, review, outcome, reason, at, source)
+            closed = ReviewClosedFact(FactId(self.new_id()), learner, review_id, outcome, reason, at, source)
+            tx.add_facts([*answer, closed])
+            tx.put_due([learner], "review", at)
+            return {"review": review_id, "outcome": outcome}
+
+        return await self.units.operating(work)
+
+    def _answer(
+        self,
+        tx: OperatingTransaction,
+        review: Mapping[str, Any],
+        outcome: str,
+        reason: str,
+        at: datetime,
+        source: Source,
+    ) -> list[EmployerChoiceFact | NameDecisionFact]:
+        learner, kind = LearnerId(review["learner_id"]), review["kind"]
+        if outcome == "keep" and kind in {"second_roster", "completion_conflict"}:
+            return []
+        about = tx.facts_by_id([FactId(fact) for fact in review["about"]])
+        completion = next((fact.fact_id for fact in about if isinstance(fact, CompletionFact)), None)
+        if completion is None:
+            detail = "what the review was about has changed"
+            raise Conflict(Code.REVIEW_STATE_REFUSED, detail, pointer="review")
+        fact_id = FactId(self.new_id())
+        if kind == "name_mismatch" and outcome in {"same", "different"}:
+            same = outcome == "same"
+            return [NameDecisionFact(fact_id, learner, completion, same, reason, at, source)]
+        if kind in {"employer_choice", "second_roster"}:
+            code = uscc(outcome)
+            return [EmployerChoiceFact(fact_id, learner, completion, code, reason, at, source)]
+        raise Conflict(Code.REVIEW_STATE_REFUSED, "this review does not take that outcome", pointer="outcome")
+
+    async def explain(self, parameters: Parameters) -> dict[str, Any]:
+        """A decision's trace, clause by clause: ``id`` of the decision or of its record."""
+        found = await self.units.explain(_text(parameters, "id"))
+        if found is None:
+            raise AccessDenied(Code.NOT_FOUND, "no such decision or record", pointer="id")
+        return {
+            "decision": found.decision_id,
+            "revision": found.revision,
+            "state": found.state,
+            "decided_at": iso(found.decided_at),
+            "records": list(found.record_ids),
+            "trace": dict(found.trace),
+            "explanation": explain(found.trace),
+        }
+
+    async def show_learner(self, parameters: Parameters) -> dict[str, Any]:
+        """Everything held on one person: ``id_number``, ``purpose``; the clerk has seen the id card."""
+        number, purpose = _text(parameters, "id_number"), _text(parameters, "purpose")
+        at, clerk = self.clock(), _source(parameters).reference
+        return await self.units.showing(
+            lambda tx: subject.show(tx, number, clerk=f"clerk:{clerk}", purpose=purpose[:64], at=at)
+        )
+
+
+def _text(parameters: Parameters, name: str) -> str:
+    value = parameters.get(name, "").strip()
+    if not value or len(value) > _JWK_BYTES or not value.isprintable():
+        raise _malformed(name)
+    return value
+
+
+def _day(parameters: Parameters, name: str) -> date:
+    try:
+        return date.fromisoformat(_text(parameters, name))
+    except ValueError:
+        raise _malformed(name) from None
+
+
+def _optional_day(parameters: Parameters, name: str) -> date | None:
+    return _day(parameters, name) if parameters.get(name) else None
+
+
+def _listed(parameters: Parameters, name: str) -> list[str]:
+    return [part.strip() for part in parameters.get(name, "").split(",") if part.strip()]
+
+
+def _role(word: str) -> Role:
+    try:
+        return Role(word)
+    except ValueError:
+        raise _malformed("role") from None
+
+
+def _check_scope(client: Client) -> None:
+    """Each role needs its own scope and takes no other: a client never gets more than its role can use."""
+    given = {
+        Role.ENTERPRISE: bool(client.enterprises),
+        Role.SUBSIDY: bool(client.offices),
+        Role.PLATFORM: bool(client.platform),
+    }
+    for role, present in given.items():
+        if present != (client.role is role):
+            raise _malformed({"enterprise": "enterprises", "subsidy": "offices"}.get(role, role.value))
+
+
+def _source(parameters: Parameters) -> Source:
+    return Source("operator", parameters.get("operator", "") or "unnamed")
+
+
+def _malformed(name: str) -> RequestRejected:
+    return RequestRejected(Code.SCHEMA_INVALID, "the parameter is missing or malformed", pointer=name)

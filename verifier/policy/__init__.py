@@ -1,0 +1,12 @@
+"""The written policy: cited clauses (``rules``), dated values with their references (``parameters/*.toml``).
+
+``load`` reads a parameter file into a ``Policy``; ``verifier.eligibility`` applies it to a case. A clause
+answers Met, NotMet or Unknown; a released revision of a clause is never edited, a new one is added.
+"""
+
+from verifier.policy.clauses import Clause, ClauseFacts
+from verifier.policy.loader import Policy, load
+from verifier.policy.parameters import Parameters
+from verifier.policy.rules import CLAUSES
+
+__all__ = ["CLAUSES", "Clause", "ClauseFacts", "Parameters", "Policy", "load"]

@@ -1,0 +1,133 @@
+"""What a clause is: a cited function over the facts of one candidate and the parameters of its day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Final, Literal
+
+from verifier.errors import Code, ConfigurationError
+from verifier.model.decision import Holding, Outcome
+from verifier.model.facts import (
+    AdmissionFact,
+    CompletionFact,
+    EmployerChoiceFact,
+    EmploymentFact,
+    FactId,
+    NameDecisionFact,
+    ScopeFact,
+)
+from verifier.model.time import beijing_date
+from verifier.model.trust import Recognition
+from verifier.policy.parameters import Parameters
+
+Read = Literal["completion", "employment", "covering", "admissions", "scopes", "choice", "name_decision"]
+"""The attributes of ``ClauseFacts`` that hold facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseFacts:
+    """The facts of one candidate: a completion with one row of a roster that covers its day.
+
+    Attributes:
+        employment: None where no roster covers the completion date.
+        covering: every roster row, of any enterprise, that covers the completion date.
+        revoked: the issuer withdrew the certificate.
+        recognised: when the platform is recognised; empty where the register does not list it.
+        admissions: those of the candidate's enterprise.
+        scopes: declarations of the candidate's enterprise.
+        choice: the newest decision of a reviewer on this completion's employer.
+        name_decision: the newest one on this completion's name that could know the roster row.
+        holding: what holds the month, by number, so that it survives a correction.
+    """
+
+    completion: CompletionFact
+    employment: EmploymentFact | None
+    covering: tuple[EmploymentFact, ...]
+    revoked: bool
+    recognised: tuple[Recognition, ...]
+    admissions: tuple[AdmissionFact, ...]
+    scopes: tuple[ScopeFact, ...]
+    choice: EmployerChoiceFact | None
+    name_decision: NameDecisionFact | None
+    holding: Holding | None = None
+
+    @property
+    def day(self) -> date:
+        """The completion date in Beijing, at which everything effective-dated is judged."""
+        return beijing_date(self.completion.completed_at)
+
+    @property
+    def number(self) -> tuple[str, str, str]:
+        """The completion's name among all: it outlives corrections."""
+        return (self.completion.issuer, self.completion.number_scope, self.completion.number)
+
+    @property
+    def is_holder(self) -> bool:
+        """Whether this candidate holds the live grant."""
+        return (
+            self.holding is not None
+            and not self.holding.blocked
+            and self.employment is not None
+            and self.employment.uscc == self.holding.uscc
+            and self.number == (self.holding.issuer, self.holding.number_scope, self.holding.number)
+        )
+
+    def ids(self, reads: Iterable[Read]) -> tuple[FactId, ...]:
+        """Ids of the facts in these attributes, sorted."""
+        found: set[FactId] = set()
+        for read in reads:
+            held = getattr(self, read)
+            found.update(fact.fact_id for fact in (held if isinstance(held, tuple) else (held,)) if fact)
+        return tuple(sorted(found))
+
+
+Judge = Callable[[ClauseFacts, Parameters], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One released revision of a clause.
+
+    Attributes:
+        reads: which facts it looks at, for the trace.
+    """
+
+    id: str
+    revision: int
+    title: str
+    citation: str
+    reads: tuple[Read, ...]
+    judge: Judge
+
+
+_registered: dict[tuple[str, int], Clause] = {}
+REGISTERED: Final[Mapping[tuple[str, int], Clause]] = MappingProxyType(_registered)
+"""Every clause by id and revision, once ``rules`` is imported."""
+
+
+def clause(
+    name: str, *, revision: int, title: str, citation: str, reads: tuple[Read, ...]
+) -> Callable[[Judge], Judge]:
+    """Register a function as one revision of a clause.
+
+    Args:
+        name: the clause's stable id.
+        revision: 1 for the first; any change of meaning or text is a new one.
+        title: in Chinese.
+        citation: where it is written, or that it is our reading.
+        reads: which facts the function looks at.
+
+    Raises:
+        ConfigurationError: POLICY_INVALID, this id and revision is taken.
+    """
+
+    def register(judge: Judge) -> Judge:
+        if (name, revision) in _registered:
+            raise ConfigurationError(Code.POLICY_INVALID, "this clause revision exists already")
+        _registered[name, revision] = Clause(name, revision, title, citation, reads, judge)
+        return judge
+
+    return register

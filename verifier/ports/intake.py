@@ -1,0 +1,215 @@
+"""What recording deliveries, deciding and rosters need of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from verifier.model.decision import Case, DecisionId, Entitlement, LatestDecision, ReviewNeed, State
+from verifier.model.delivery import AuthenticatedCallback, DeliveryId, DeliveryOutcome, PlatformSlug
+from verifier.model.facts import (
+    AdmissionFact,
+    AnyFact,
+    CompletionFact,
+    EmploymentFact,
+    RevocationFact,
+    ScopeFact,
+)
+from verifier.model.person import Identifier, LearnerId, Uscc
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryClaim:
+    """A delivery about to be recorded, once.
+
+    Attributes:
+        body_digest: keyed digest of the signed bytes, to tell a re-delivery from a conflict.
+    """
+
+    authenticated: AuthenticatedCallback
+    body_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KnownDelivery:
+    """What stands under a delivery id already."""
+
+    body_digest: bytes
+    outcome: DeliveryOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class NewDecision:
+    """A decision to append.
+
+    Attributes:
+        trace: the verdict as canonical JSON members, without personal data.
+        holder: completion and employer that hold the month, when granted.
+    """
+
+    decision_id: DecisionId
+    learner_id: LearnerId
+    entitlement: Entitlement
+    revision: int
+    state: State
+    decided_at: datetime
+    material: bytes
+    trace: Mapping[str, Any] = field(repr=False)
+    completion: CompletionFact | None
+    uscc: Uscc | None
+    office: str
+    month: date | None
+
+
+class DeciderTransaction(Protocol):
+    """What deciding needs: cases in, decisions out."""
+
+    def lock(self, learners: Collection[LearnerId]) -> None:
+        """Touch the learners' identifier rows in sorted order, before anything about them is read."""
+        ...
+
+    def cases(
+        self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
+    ) -> Mapping[LearnerId, Case]:
+        """All current facts of each learner; ``recognised`` is left empty for the decider to fill."""
+        ...
+
+    def latest(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> Mapping[LearnerId, LatestDecision]:
+        """The newest decision of each learner that has one."""
+        ...
+
+    def append_decisions(self, decisions: Sequence[NewDecision]) -> None:
+        """Append revisions, move slots accordingly, and put each decision before the issuer."""
+        ...
+
+    def open_reviews(self, learner: LearnerId, needs: Sequence[ReviewNeed], at: datetime) -> None:
+        """Open the questions that are not open or answered yet."""
+        ...
+
+
+class IntakeTransaction(DeciderTransaction, Protocol):
+    """What recording deliveries needs."""
+
+    def known_deliveries(
+        self, keys: Collection[tuple[PlatformSlug, DeliveryId]]
+    ) -> Mapping[tuple[PlatformSlug, DeliveryId], KnownDelivery]:
+        """What stands under these ids already."""
+        ...
+
+    def insert_deliveries(self, claims: Sequence[DeliveryClaim], outcomes: Sequence[DeliveryOutcome]) -> None:
+        """Keep each delivery raw (sealed) with its answer; on a doubled id the transaction starts again."""
+        ...
+
+    def learners(
+        self, identifiers: Collection[Identifier], at: datetime, besides: Collection[LearnerId] = ()
+    ) -> Mapping[Identifier, LearnerId]:
+        """The learner of each identifier, created where there is none.
+
+        Their rows, and those of the learners ``besides``, are touched together in sorted order.
+        """
+        ...
+
+    def completions(self, references: Collection[tuple[str, str, str]]) -> Sequence[CompletionFact]:
+        """Current completions under (issuer, number scope, number), whoever's they are."""
+        ...
+
+    def revocations(self, references: Collection[tuple[str, str, str]]) -> Sequence[RevocationFact]:
+        """Revocations under (issuer, number scope, number)."""
+        ...
+
+    def add_facts(self, facts: Sequence[AnyFact]) -> None:
+        """Append facts and their evidence."""
+        ...
+
+
+class EvaluatorTransaction(DeciderTransaction, Protocol):
+    """What working off due rows needs."""
+
+    def take_due(self, limit: int) -> Collection[LearnerId]:
+        """Take up to ``limit`` learners off the due list; gone only if this transaction commits."""
+        ...
+
+
+class RosterTransaction(IntakeTransaction, Protocol):
+    """What a roster upload needs."""
+
+    def employments(self, uscc: Uscc, learners: Collection[LearnerId]) -> Sequence[EmploymentFact]:
+        """Current rows of one enterprise's roster for these learners."""
+        ...
+
+    def admissions(self, uscc: Uscc) -> Sequence[AdmissionFact]:
+        """Current admissions of an enterprise."""
+        ...
+
+    def scopes(self, uscc: Uscc) -> Sequence[ScopeFact]:
+        """Scope declarations of an enterprise."""
+        ...
+
+    def listed(self, uscc: Uscc) -> Collection[LearnerId]:
+        """Everyone any row of an enterprise's roster names."""
+        ...
+
+    def last_roster(self, uscc: Uscc) -> bytes | None:
+        """Content digest of the enterprise's newest roster upload."""
+        ...
+
+    def add_roster(
+        self, roster_id: str, uscc: Uscc, digest: bytes, rows: int, client_id: str, at: datetime
+    ) -> None:
+        """Record an upload."""
+        ...
+
+    def put_due(self, learners: Iterable[LearnerId], cause: str, at: datetime) -> None:
+        """Put learners on the due list, in the transaction of the cause."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LatestTrace:
+    """The newest decision of a learner, as its enterprise is shown it.
+
+    Attributes:
+        trace: as ``verifier.eligibility.trace`` made it.
+    """
+
+    state: State
+    trace: Mapping[str, Any] = field(repr=False)
+    decided_at: datetime
+
+
+class StatusTransaction(Protocol):
+    """What answering an enterprise about its own people needs. It creates and locks nothing; it logs."""
+
+    def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
+        """The learner of each identifier that has one; none is created, no row is touched."""
+        ...
+
+    def employments(self, uscc: Uscc, learners: Collection[LearnerId]) -> Sequence[EmploymentFact]:
+        """Current rows of one enterprise's roster for these learners."""
+        ...
+
+    def admissions(self, uscc: Uscc) -> Sequence[AdmissionFact]:
+        """Current admissions of an enterprise."""
+        ...
+
+    def cases(
+        self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
+    ) -> Mapping[LearnerId, Case]:
+        """All current facts of each learner; ``recognised`` is left empty for the caller to fill."""
+        ...
+
+    def latest_traces(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> Mapping[LearnerId, LatestTrace]:
+        """The newest decision of each learner that has one, with its trace."""
+        ...
+
+    def log_disclosures(
+        self, learners: Collection[LearnerId], client_id: str, purpose: str, what: str, at: datetime
+    ) -> None:
+        """Write one row of the access log for each learner: what a client was shown, and what for."""
+        ...

@@ -1,0 +1,119 @@
+"""What the edges read: the feed, records, proofs, deliveries, clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+from verifier.model.access import Client
+from verifier.model.delivery import DeliveryOutcome
+from verifier.model.person import LearnerId
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as it was issued.
+
+    Attributes:
+        sd_jwt: with every disclosure; redact it before it leaves for a role that may see less.
+        current: whether it is the newest record of its learner's entitlement.
+    """
+
+    record_id: str
+    learner_id: LearnerId
+    kind: str
+    position: int
+    office: str
+    month: date | None
+    sd_jwt: str = field(repr=False)
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """A ledger entry with the record it speaks of, if any."""
+
+    position: int
+    kind: str
+    body: bytes
+    leaf_hash: bytes
+    office: str
+    record: StoredRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySummary:
+    """A delivery as its platform's own list shows it: reasons, no body."""
+
+    delivery_id: str
+    received_at: datetime
+    outcome: DeliveryOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision's stored trace, for people who may see it."""
+
+    decision_id: str
+    learner_id: LearnerId
+    revision: int
+    state: str
+    decided_at: datetime
+    trace: Mapping[str, Any]
+    record_ids: Sequence[str]
+
+
+class Reading(Protocol):
+    """Reading transactions."""
+
+    async def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+        """Entries with index > ``after`` (-1 for all), up to ``limit``, and the ledger's size."""
+        ...
+
+    async def record(self, record_id: str) -> StoredRecord | None:
+        """A record."""
+        ...
+
+    async def checkpoint(self) -> bytes:
+        """The newest signed checkpoint; empty while the ledger is."""
+        ...
+
+    async def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Stored complete subtrees by (level, index)."""
+        ...
+
+    async def bodies(self, first: int, count: int) -> Sequence[bytes]:
+        """Entry bodies from an index on; only for callers who may see them all."""
+        ...
+
+    async def status_token(self, list_id: int) -> str | None:
+        """The newest signed status list."""
+        ...
+
+    async def deliveries(
+        self, platform: str, *, attention: bool, limit: int, before: datetime | None = None
+    ) -> Sequence[DeliverySummary]:
+        """A platform's newest deliveries; with ``attention`` only those with something wrong."""
+        ...
+
+    async def client(self, client_id: str) -> Client | None:
+        """The newest version of a client."""
+        ...
+
+    async def explain(self, reference: str) -> Explanation | None:
+        """A decision by its own id or by its record's."""
+        ...
+
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        ...
+
+
+class Assertions(Protocol):
+    """Single use of client assertions."""
+
+    async def use_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
+        """Claim a ``jti`` once; False if it was used before."""
+        ...

@@ -1,0 +1,36 @@
+"""What showing a person their own data needs of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from verifier.model.facts import AnyFact
+from verifier.model.person import Identifier, LearnerId
+
+
+class SubjectTransaction(Protocol):
+    """Reads everything about one learner, and logs that it was shown."""
+
+    def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
+        """The learner of each identifier that has one."""
+        ...
+
+    def facts_of(self, learner: LearnerId) -> Sequence[AnyFact]:
+        """Every fact about a learner, the superseded ones too, and revocations of their certificates."""
+        ...
+
+    def decisions_of(self, learner: LearnerId) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
+        """Every decision: id, state, moment, and the records issued for it."""
+        ...
+
+    def disclosures_of(self, learner: LearnerId) -> Sequence[Mapping[str, Any]]:
+        """Who was shown what of a learner, what for, and when."""
+        ...
+
+    def log_disclosures(
+        self, learners: Collection[LearnerId], client_id: str, purpose: str, what: str, at: datetime
+    ) -> None:
+        """Write one row of the access log."""
+        ...

@@ -1,0 +1,143 @@
+"""Step 6: a decision -> what is signed of it. Pure.
+
+A record is an SD-JWT (RFC 9901) in the form of an SD-JWT VC: ``typ: dc+sd-jwt``, ``vct`` below. The signed
+part holds no personal data: name, id number and employer are disclosures. Refusals are signed like grants.
+
+What a decision revision issues depends on what was issued before it:
+
+==================  =====================  ====================================
+the decision says   the last record was    what is issued
+==================  =====================  ====================================
+granted             none, or not a grant   ``granted``
+granted             a grant                ``granted``; the last becomes superseded
+refused             a grant                ``revoked``; the last becomes invalid
+refused             none, or not a grant   ``refused``; an earlier refusal becomes superseded
+pending             a grant                ``revoked``; the last becomes invalid
+pending             none, or not a grant   nothing: unknown is not no
+==================  =====================  ====================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from verifier.model.decision import State
+from verifier.ports import RandomBytes
+from verifier.ports.issuing import Issuable
+from verifier.signatures.sdjwt import Disclosure, new_disclosure, payload_with
+from verifier.signatures.status_list import Status
+
+TYP: Final = "dc+sd-jwt"
+VCT: Final = "urn:training-verifier:eligibility:1"
+GRANTED, REFUSED, REVOKED = "granted", "refused", "revoked"
+
+DISCLOSED: Final = ("name", "id_number", "employer", "dispatched_by")
+"""Claims that only a disclosure reveals."""
+
+
+def kind(state: State, last: str | None) -> str | None:
+    """Which kind of record a decision issues, if any; see the table above.
+
+    Args:
+        state: what the decision says.
+        last: the kind of the newest record of the same learner and entitlement.
+    """
+    if state is State.GRANTED:
+        return GRANTED
+    if last == GRANTED:
+        return REVOKED
+    return REFUSED if state is State.REFUSED else None
+
+
+def statuses(issued: str, last: str | None) -> tuple[Status, Status | None]:
+    """The status of a new record, and what the one before it becomes.
+
+    A revocation is itself a valid statement; what it revokes is invalid. A record that merely has a newer
+    revision is superseded.
+    """
+    if last is None:
+        return Status.VALID, None
+    return Status.VALID, Status.INVALID if issued == REVOKED else Status.SUPERSEDED
+
+
+def disclosures(issuable: Issuable, randbytes: RandomBytes) -> list[Disclosure]:
+    """The personal claims as disclosures, in the fixed order of ``DISCLOSED``, each with a fresh salt."""
+    return [
+        new_disclosure(name, issuable.disclosures[name], randbytes)
+        for name in DISCLOSED
+        if name in issuable.disclosures
+    ]
+
+
+def claims(
+    issuable: Issuable,
+    *,
+    record_id: str,
+    issued: str,
+    issuer: str,
+    origin: str,
+    position: int,
+    status_uri: str,
+    status_index: int,
+    at: datetime,
+) -> dict[str, Any]:
+    """The visible claims.
+
+    Args:
+        issuable: the decision.
+        record_id: random id of the record.
+        issued: from ``kind``.
+        issuer: our ``iss``.
+        origin: the ledger's name.
+        position: the record's index in the ledger.
+        status_uri: address of the status list.
+        status_index: its place there.
+        at: moment of issue, aware UTC.
+    """
+    trace = issuable.trace
+    return {
+        "iss": issuer,
+        "iat": int(at.timestamp()),
+        "jti": record_id,
+        "vct": VCT,
+        "decision": {
+            "id": issuable.decision_id,
+            "revision": issuable.revision,
+            "result": issued,
+            "entitlement": issuable.entitlement,
+            "month": issuable.month.strftime("%Y-%m") if issuable.month else None,
+            "office": issuable.office or None,
+        },
+        "clauses": _clauses(trace["clauses"]),
+        "policy": trace["pins"],
+        "not_evaluated": trace["not_evaluated"],
+        "supersedes": issuable.previous.record_id if issuable.previous else None,
+        "log": {"origin": origin, "index": position},
+        "status": {"status_list": {"idx": status_index, "uri": status_uri}},
+    }
+
+
+def _clauses(trace: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    kept = ("clause", "revision", "citation", "outcome", "why", "missing", "party")
+    return [{name: clause[name] for name in kept if name in clause} for clause in trace]
+
+
+def payload(visible: Mapping[str, Any], hidden: Sequence[Disclosure]) -> dict[str, Any]:
+    """The payload to sign: visible claims and digests of the hidden ones."""
+    return payload_with(visible, hidden)
+
+
+def entry(issuable: Issuable, record_id: str, issued: str, signing_input_digest: bytes) -> dict[str, Any]:
+    """What the ledger says of a record: no personal data, nothing that a second signature would change."""
+    return {
+        "record": record_id,
+        "decision": issuable.decision_id,
+        "result": issued,
+        "entitlement": issuable.entitlement,
+        "month": issuable.month.strftime("%Y-%m") if issuable.month else None,
+        "office": issuable.office or None,
+        "supersedes": issuable.previous.record_id if issuable.previous else None,
+        "signing_input_sha256": signing_input_digest.hex(),
+    }

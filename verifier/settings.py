@@ -1,0 +1,108 @@
+"""Settings, read once from the environment; every one has a name, a meaning and a default or is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from verifier.errors import Code, ConfigurationError
+
+PREFIX: Final = "VERIFIER_"
+
+
+def _packaged_policy() -> Path:
+    return Path(str(resources.files("verifier.policy") / "parameters" / "online-training-month.toml"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an installation may choose; the environment variable is ``VERIFIER_`` and the name in capitals.
+
+    Attributes:
+        data_dir: directory of the database, the admin socket and the last checkpoint.
+        database_url: ``sqlite+aiosqlite:///path`` or ``postgresql+asyncpg://…``; empty means
+            ``verifier.db`` in ``data_dir``.
+        secrets_dir: directory of the service's own keys and the platforms' transport secrets; empty means
+            ``secrets`` in ``data_dir``.
+        register: the trust register's source form; public keys stand in ``issuers/`` beside it.
+        policy: the policy's parameter file.
+        host: address to listen on.
+        port: TCP port to listen on; 0 takes a free one.
+        base_url: address under which others reach the service; issuer of tokens and records.
+        origin: name of the ledger, without spaces and plus signs; never changed once used.
+        allowed_hosts: comma-separated Host headers that are answered; empty answers all.
+    """
+
+    data_dir: Path = Path("var")
+    database_url: str = ""
+    secrets_dir: Path = Path()
+    register: Path = Path("keys/trust.toml")
+    policy: Path = field(default_factory=_packaged_policy)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    base_url: str = "http://127.0.0.1:8080"
+    origin: str = "training-verifier.invalid/ledger"
+    allowed_hosts: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{self.data_dir / 'verifier.db'}")
+        if self.secrets_dir == Path():
+            object.__setattr__(self, "secrets_dir", self.data_dir / "secrets")
+        address = urlsplit(self.base_url)
+        if address.scheme not in {"http", "https"} or not address.netloc or self.base_url.endswith("/"):
+            raise _invalid("base_url", "an http(s) address without a slash at its end is needed")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """``allowed_hosts`` one by one, lower case."""
+        return frozenset(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())
+
+    @property
+    def admin_socket(self) -> Path:
+        """Unix socket by which the command line's writes reach a running service."""
+        return self.data_dir / "admin.sock"
+
+    @property
+    def kept_checkpoint(self) -> Path:
+        """The issuer's last checkpoint, outside the database."""
+        return self.data_dir / "checkpoint.txt"
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: variables; those without the prefix are not looked at.
+
+    Raises:
+        ConfigurationError: a variable with the prefix is not a setting, or its value has the wrong form.
+    """
+    known = {PREFIX + item.name.upper(): item for item in fields(Settings)}
+    values: dict[str, str | int | Path] = {}
+    for variable, text in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        if variable not in known:
+            raise _invalid(variable, "there is no such setting")
+        item = known[variable]
+        values[item.name] = _value(variable, item.type, text)
+    return Settings(**values)  # type: ignore[arg-type] # each value was read by its field's own type
+
+
+def _value(variable: str, form: object, text: str) -> str | int | Path:
+    if form == "Path":
+        return Path(text)
+    if form != "int":
+        return text
+    if not text.isascii() or not text.isdigit() or not 0 <= int(text) < 1 << 16:
+        raise _invalid(variable, "a number from 0 to 65535 is needed")
+    return int(text)
+
+
+def _invalid(pointer: str, detail: str) -> ConfigurationError:
+    return ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer=pointer)

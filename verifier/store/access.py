@@ -1,0 +1,111 @@
+"""Clients, single use of assertions, adoptions, and the log of who learned what of whom."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from verifier.model.access import Client
+from verifier.model.facts import AnyFact, FactId
+from verifier.model.person import LearnerId
+from verifier.store import tables
+from verifier.store.intake import Roster
+
+
+class Access(Roster):
+    """One transaction of an operator's act or of an access check."""
+
+    def put_client(self, client: Client, at: datetime) -> None:
+        """Append a version of a client; a doubled version makes the transaction start again."""
+        scope = {
+            "enterprises": sorted(client.enterprises),
+            "offices": sorted(client.offices),
+            "platform": client.platform,
+        }
+        row = {
+            "client_id": client.client_id,
+            "version": client.version,
+            "role": client.role.value,
+            "scope": json.dumps(scope),
+            "jwk": json.dumps(dict(client.jwk)),
+            "state": client.state.value,
+            "recorded_at": at,
+        }
+        self.append(tables.clients, [row])
+
+    def facts_by_id(self, facts: Sequence[FactId]) -> Sequence[AnyFact]:
+        """Current facts among these."""
+        return self.facts_where(tables.facts.c.fact_id.in_(sorted(facts)))
+
+    def use_assertion(self, client_id: str, jti: str, expires_at: datetime, now: datetime) -> bool:
+        """Claim a ``jti`` once; False if it was used before. Forgets the expired."""
+        table = tables.assertions
+        self.connection.execute(delete(table).where(table.c.expires_at < now))
+        mine = (table.c.client_id == client_id, table.c.jti == jti)
+        if self.connection.execute(select(table.c.jti).where(*mine)).one_or_none() is not None:
+            return False
+        # Of two at once on PostgreSQL the second fails on the key, starts again, and finds the first.
+        self.connection.execute(
+            table.insert(), {"client_id": client_id, "jti": jti, "expires_at": expires_at}
+        )
+        return True
+
+    def log_disclosures(
+        self, learners: Collection[LearnerId], client_id: str, purpose: str, what: str, at: datetime
+    ) -> None:
+        """Record that a client learned something of these learners."""
+        self.append(
+            tables.disclosures,
+            [
+                {
+                    "disclosure_id": self.vault.new_id(),
+                    "learner_id": learner,
+                    "client_id": client_id,
+                    "purpose": purpose,
+                    "what": what,
+                    "recorded_at": at,
+                }
+                for learner in sorted(learners)
+            ],
+        )
+
+    def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
+        """Adopt a source form: a row and a ledger entry; False if this content stands adopted already."""
+        table = tables.adoptions
+        newest = self.connection.execute(
+            select(table.c.digest)
+            .where(table.c.kind == kind)
+            .order_by(table.c.adopted_at.desc(), table.c.adoption_id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        if newest == digest:
+            return False
+        adoption = self.vault.new_id()
+        row = {
+            "adoption_id": adoption,
+            "kind": kind,
+            "digest": digest,
+            "content": content,
+            "adopted_at": at,
+        }
+        self.append(table, [row])
+        self.announce("adoption", adoption, {"adopts": kind, "digest": digest, **body}, at)
+        return True
+
+    def judged(self) -> Collection[LearnerId]:
+        """Everyone about whom anything was decided."""
+        table = tables.decisions
+        return {
+            LearnerId(who) for who in self.connection.execute(select(table.c.learner_id).distinct()).scalars()
+        }
+
+    def adopted(self, kind: str, digest: str) -> str | None:
+        """The content adopted under a digest."""
+        table = tables.adoptions
+        return self.connection.execute(
+            select(table.c.content).where(table.c.kind == kind, table.c.digest == digest).limit(1)
+        ).scalar_one_or_none()

@@ -1,0 +1,149 @@
+"""Reads everything for ``verifier.audit``, in bounded pieces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, func, select, tuple_
+
+from verifier.errors import ConfigurationError
+from verifier.ports.auditing import AuditedRecord, Evidence, StoredEntry
+from verifier.store import tables
+from verifier.store.issuing import sealed_disclosures
+from verifier.store.reading import ReadingSession
+from verifier.store.session import covered, row_key
+
+PIECE = 2_000
+_ALTERED = b'["altered"]'
+
+
+class Auditing(ReadingSession):
+    """One reading transaction of the check."""
+
+    def entries(self) -> Iterator[StoredEntry]:
+        """Every entry, by index."""
+        table = tables.entries
+        for row in self._pieces(select(table), [table.c.position]):
+            yield StoredEntry(
+                row["position"], row["kind"], bytes(row["body"]), bytes(row["leaf_hash"]), row["record_id"]
+            )
+
+    def nodes_stored(self) -> Mapping[tuple[int, int], bytes]:
+        """Every stored complete subtree."""
+        rows = self.connection.execute(select(tables.nodes))
+        return {(row.level, row.position): bytes(row.hash) for row in rows}
+
+    def _pieces(self, statement: Select[Any], key: list[Any]) -> Iterator[Mapping[Any, Any]]:
+        """Rows in key order, a piece at a time, each starting behind the last row of the one before."""
+        last: tuple[Any, ...] | None = None
+        while True:
+            piece = statement.order_by(*key).limit(PIECE)
+            if last is not None:
+                piece = piece.where(tuple_(*key) > tuple_(*last))
+            rows = self.connection.execute(piece).mappings().all()
+            yield from rows
+            if len(rows) < PIECE:
+                return
+            last = tuple(rows[-1][column.name] for column in key)
+
+    def evidence(self) -> Iterator[Evidence]:
+        """Every row's evidence, with the row."""
+        evidence = tables.evidence
+        for name, table in tables.APPEND_ONLY.items():
+            key = list(table.primary_key)
+            rows = {row_key(table, row): covered(table, row) for row in self._pieces(select(table), key)}
+            statement = select(evidence).where(evidence.c.source_table == name)
+            for found in self._pieces(statement, [evidence.c.evidence_id]):
+                yield Evidence(
+                    name,
+                    found["source_key"],
+                    bytes(found["salt"]),
+                    bytes(found["digest"]),
+                    found["position"],
+                    rows.get(found["source_key"]),
+                )
+
+    def uncovered(self) -> Iterator[tuple[str, str]]:
+        """Rows of append-only tables without evidence: table and key."""
+        evidence = tables.evidence
+        for name, table in tables.APPEND_ONLY.items():
+            known = set(
+                self.connection.execute(
+                    select(evidence.c.source_key).where(evidence.c.source_table == name)
+                ).scalars()
+            )
+            for row in self._pieces(select(table), list(table.primary_key)):
+                if row_key(table, row) not in known:
+                    yield name, row_key(table, row)
+
+    def records_stored(self) -> Iterator[AuditedRecord]:
+        """Every record."""
+        table, status = tables.records, tables.status_entries
+        later = table.alias("later")
+        statement = (
+            select(table, status.c.status, later.c.kind.label("superseded_by"))
+            .outerjoin(status, status.c.record_id == table.c.record_id)
+            .outerjoin(later, later.c.supersedes == table.c.record_id)
+        )
+        for row in self._pieces(statement, [table.c.record_id]):
+            self.learner_keys({row["learner_id"]})
+            place = sealed_disclosures(row["record_id"])
+            opened = self._opens(row["learner_id"], place, row["sealed_disclosures"])
+            yield AuditedRecord(
+                record_id=row["record_id"],
+                kind=row["kind"],
+                position=row["position"],
+                jws=row["jws"],
+                disclosures=tuple(json.loads(opened or b"[]")),
+                status=row["status"],
+                superseded_by=row["superseded_by"],
+            )
+
+    def _opens(self, learner: str | None, place: tuple[str, str], sealed: bytes) -> bytes | None:
+        """A sealed value; one that was altered opens to something that no digest matches."""
+        try:
+            return self.vault.open(learner, *place, sealed)
+        except ConfigurationError:
+            return _ALTERED
+
+    def altered_bodies(self) -> Iterator[str]:
+        """Deliveries whose kept body does not have the digest that was recorded."""
+        table = tables.deliveries
+        for row in self._pieces(select(table), list(table.primary_key)):
+            if row["sealed_body"] is None:
+                continue
+            key = f"{row['platform']}/{row['delivery_id']}"
+            body = self._opens(None, ("deliveries.sealed_body", key), row["sealed_body"])
+            if body is None or self.vault.digest("delivery", body) != bytes(row["body_digest"]):
+                yield key
+
+    def slots_without_grant(self) -> Iterator[str]:
+        """Learners whose month's slot does not agree with their newest decision."""
+        decisions, slots = tables.decisions, tables.slots
+        newest = (
+            select(decisions.c.learner_id, decisions.c.entitlement, func.max(decisions.c.revision))
+            .group_by(decisions.c.learner_id, decisions.c.entitlement)
+            .subquery()
+        )
+        granted = select(decisions.c.learner_id).where(
+            tuple_(decisions.c.learner_id, decisions.c.entitlement, decisions.c.revision).in_(select(newest)),
+            decisions.c.state == "granted",
+        )
+        missing = granted.where(
+            # A month just given back is judged again in a moment.
+            decisions.c.learner_id.not_in(select(tables.due.c.learner_id)),
+            ~exists().where(
+                and_(
+                    slots.c.learner_id == decisions.c.learner_id,
+                    slots.c.entitlement == decisions.c.entitlement,
+                    slots.c.decision_id == decisions.c.decision_id,
+                )
+            ),
+        )
+        yield from self.connection.execute(missing).scalars()
+        surplus = select(slots.c.learner_id).where(
+            slots.c.state != "clawback_due", slots.c.learner_id.not_in(granted)
+        )
+        yield from self.connection.execute(surplus).scalars()

@@ -1,0 +1,353 @@
+"""Cases in, decisions out: what ``DeciderTransaction`` promises."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import rfc8785
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
+
+from verifier.model.decision import Case, DecisionId, Entitlement, Holding, LatestDecision, ReviewNeed, State
+from verifier.model.facts import (
+    AdmissionFact,
+    AnyFact,
+    CompletionFact,
+    EmployerChoiceFact,
+    EmploymentFact,
+    FactId,
+    FactKind,
+    NameDecisionFact,
+    RevocationFact,
+    ScopeFact,
+)
+from verifier.model.person import LearnerId, Uscc
+from verifier.ports.intake import LatestTrace, NewDecision
+from verifier.store import codec, tables
+from verifier.store.session import Session, chunks
+
+GRANTED, CLAIMED, PAID, CLAWBACK = "granted", "claimed", "paid", "clawback_due"
+"""States of a slot. ``paid`` and ``claimed`` keep the month even when the grant is revoked."""
+
+
+class Deciding(Session):
+    """Reads everything that a decision may look at, and appends decisions."""
+
+    def lock(self, learners: Collection[LearnerId]) -> None:
+        """Touch the learners' identifier rows in sorted order, before anything about them is read."""
+        self.touch(sorted(self.keys_of(learners)))
+
+    def keys_of(self, learners: Collection[LearnerId]) -> list[tuple[str, int, bytes]]:
+        """Keys of the learners' identifier rows."""
+        table = tables.identifiers
+        found: list[tuple[str, int, bytes]] = []
+        for chunk in chunks(learners):
+            rows = self.connection.execute(
+                select(table.c.kind, table.c.pepper_version, table.c.blind_index).where(
+                    table.c.learner_id.in_(chunk)
+                )
+            )
+            found += [(kind, version, bytes(index)) for kind, version, index in rows]
+        return found
+
+    def touch(self, keys: Iterable[tuple[str, int, bytes]]) -> None:
+        """Touch identifier rows one by one in the given order, so that no two transactions deadlock."""
+        table = tables.identifiers
+        for kind, version, index in keys:
+            self.connection.execute(
+                update(table)
+                .where(table.c.kind == kind, table.c.pepper_version == version, table.c.blind_index == index)
+                .values(touched=table.c.touched + 1)
+            )
+
+    def facts_where(self, condition: ColumnElement[bool]) -> list[AnyFact]:
+        """Current facts (nothing supersedes them) that fulfil a condition, opened."""
+        later = tables.facts.alias("later")
+        rows = (
+            self.connection.execute(
+                select(tables.facts).where(
+                    condition, ~exists().where(later.c.supersedes == tables.facts.c.fact_id)
+                )
+            )
+            .mappings()
+            .all()
+        )
+        self.learner_keys({row["learner_id"] for row in rows if row["learner_id"]})
+        return [self.opened(row) for row in rows]
+
+    def opened(self, row: Mapping[Any, Any]) -> AnyFact:
+        """A fact from its row; the learner's key must be loaded."""
+        sealed = row["sealed"]
+        if sealed is None:
+            return codec.fact(row, None)
+        return codec.fact(row, self.vault.open(row["learner_id"], "facts.sealed", row["fact_id"], sealed))
+
+    def cases(
+        self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
+    ) -> Mapping[LearnerId, Case]:
+        """All current facts of each learner, and the live grant; ``recognised`` is left to the decider."""
+        facts: list[AnyFact] = []
+        for chunk in chunks(learners):
+            facts += self.facts_where(tables.facts.c.learner_id.in_(chunk))
+        completions = [fact for fact in facts if isinstance(fact, CompletionFact)]
+        revoked = self._revoked(completions)
+        uscc = {fact.uscc for fact in facts if isinstance(fact, EmploymentFact)}
+        organisations = self._organisations(uscc)
+        holdings = self._holdings(learners, entitlement)
+        mine: dict[LearnerId, list[AnyFact]] = defaultdict(list)
+        for fact in sorted(facts, key=lambda fact: fact.fact_id):
+            learner = getattr(fact, "learner_id", None)
+            if learner is not None:
+                mine[learner].append(fact)
+        return {
+            learner: _case(learner, as_of, mine[learner], organisations, revoked, holdings.get(learner))
+            for learner in learners
+        }
+
+    def revocations(self, references: Collection[tuple[str, str, str]]) -> Sequence[RevocationFact]:
+        """Revocations under (issuer, number scope, number)."""
+        found: list[RevocationFact] = []
+        for chunk in chunks([codec.certificate_reference(*reference) for reference in references]):
+            facts = self.facts_where(
+                and_(tables.facts.c.reference.in_(chunk), tables.facts.c.kind == FactKind.REVOCATION.value)
+            )
+            found += [fact for fact in facts if isinstance(fact, RevocationFact)]
+        return found
+
+    def _revoked(self, completions: Sequence[CompletionFact]) -> dict[tuple[str, str, str], RevocationFact]:
+        references = {(fact.issuer, fact.number_scope, fact.number) for fact in completions}
+        return {(fact.issuer, fact.number_scope, fact.number): fact for fact in self.revocations(references)}
+
+    def _organisations(self, uscc: Collection[Uscc]) -> list[AdmissionFact | ScopeFact]:
+        found: list[AdmissionFact | ScopeFact] = []
+        kinds = (FactKind.ADMISSION.value, FactKind.SCOPE.value)
+        for chunk in chunks(uscc):
+            facts = self.facts_where(and_(tables.facts.c.uscc.in_(chunk), tables.facts.c.kind.in_(kinds)))
+            found += [fact for fact in facts if isinstance(fact, AdmissionFact | ScopeFact)]
+        return sorted(found, key=lambda fact: fact.fact_id)
+
+    def _holdings(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> dict[LearnerId, Holding]:
+        slots = tables.slots
+        found: dict[LearnerId, Holding] = {}
+        for chunk in chunks(learners):
+            rows = self.connection.execute(
+                select(slots).where(slots.c.learner_id.in_(chunk), slots.c.entitlement == entitlement)
+            ).mappings()
+            for row in rows:
+                found[LearnerId(row["learner_id"])] = Holding(
+                    row["issuer"],
+                    row["number_scope"],
+                    row["number"],
+                    Uscc(row["uscc"]),
+                    blocked=row["state"] == CLAWBACK,
+                    owed=row["state"] in {CLAIMED, PAID},
+                )
+        return found
+
+    def latest(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> Mapping[LearnerId, LatestDecision]:
+        """The newest decision of each learner that has one."""
+        return {
+            LearnerId(row["learner_id"]): LatestDecision(
+                DecisionId(row["decision_id"]), row["revision"], State(row["state"]), row["material"]
+            )
+            for row in self._newest(learners, entitlement)
+        }
+
+    def _newest(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> Iterator[Mapping[Any, Any]]:
+        table = tables.decisions
+        for chunk in chunks(learners):
+            mine = and_(table.c.learner_id.in_(chunk), table.c.entitlement == entitlement)
+            newest = (
+                select(table.c.learner_id, func.max(table.c.revision))
+                .where(mine)
+                .group_by(table.c.learner_id)
+            )
+            yield from self.connection.execute(
+                select(table).where(mine, tuple_(table.c.learner_id, table.c.revision).in_(newest))
+            ).mappings()
+
+    def latest_traces(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> Mapping[LearnerId, LatestTrace]:
+        """The newest decision of each learner that has one, with its trace."""
+        return {
+            LearnerId(row["learner_id"]): LatestTrace(
+                State(row["state"]), json.loads(row["trace"]), row["decided_at"]
+            )
+            for row in self._newest(learners, entitlement)
+        }
+
+    def append_decisions(self, decisions: Sequence[NewDecision]) -> None:
+        """Append revisions, move slots accordingly, and put each decision before the issuer."""
+        rows = [
+            {
+                "decision_id": new.decision_id,
+                "learner_id": new.learner_id,
+                "entitlement": new.entitlement,
+                "revision": new.revision,
+                "state": new.state.value,
+                "decided_at": new.decided_at,
+                "material": new.material,
+                "trace": rfc8785.dumps(dict(new.trace)).decode(),
+                "completion_fact": new.completion.fact_id if new.completion else None,
+                "uscc": new.uscc,
+                "office": new.office,
+                "month": new.month,
+            }
+            for new in decisions
+        ]
+        self.append(tables.decisions, rows)
+        moments = self._announced_at(decisions)
+        for new in decisions:
+            self.announce("decision", new.decision_id, {}, moments[new.decision_id])
+            self._move_slot(new, moments[new.decision_id])
+
+    def _announced_at(self, decisions: Sequence[NewDecision]) -> dict[DecisionId, datetime]:
+        """When each decision is put before the issuer, which takes the oldest first.
+
+        Clocks may stand still, and a transaction may wait for another that began later. So a later revision
+        counts from the latest moment any revision bears, and by its number on from there: the revisions of
+        one learner reach the ledger in their order.
+        """
+        table = tables.decisions
+        latest: dict[tuple[str, str], datetime] = {}
+        for chunk in chunks({new.learner_id for new in decisions if new.revision > 1}):
+            rows = self.connection.execute(
+                select(table.c.learner_id, table.c.entitlement, func.max(table.c.decided_at))
+                .where(table.c.learner_id.in_(chunk))
+                .group_by(table.c.learner_id, table.c.entitlement)
+            )
+            latest.update({(learner, entitlement): moment for learner, entitlement, moment in rows})
+        return {
+            new.decision_id: latest.get((new.learner_id, new.entitlement), new.decided_at)
+            + (new.revision - 1) * timedelta(microseconds=1)
+            for new in decisions
+        }
+
+    def _move_slot(self, new: NewDecision, at: datetime) -> None:
+        slots = tables.slots
+        mine = and_(slots.c.learner_id == new.learner_id, slots.c.entitlement == new.entitlement)
+        if new.state is State.GRANTED and new.completion is not None and new.uscc is not None:
+            holder = {
+                "decision_id": new.decision_id,
+                "issuer": new.completion.issuer,
+                "number_scope": new.completion.number_scope,
+                "number": new.completion.number,
+                "uscc": new.uscc,
+            }
+            if self.connection.execute(update(slots).where(mine).values(**holder)).rowcount == 0:
+                fresh = {"learner_id": new.learner_id, "entitlement": new.entitlement, "state": GRANTED}
+                self.connection.execute(slots.insert().values(**fresh, **holder))
+            return
+        # A month that money was asked for or paid stays taken until its return is recorded.
+        self.connection.execute(delete(slots).where(mine, slots.c.state == GRANTED))
+        owed = or_(slots.c.state == CLAIMED, slots.c.state == PAID)
+        taken = self.connection.execute(select(slots.c.claim_id).where(mine, owed)).scalar_one_or_none()
+        if taken is not None:
+            self.connection.execute(
+                update(slots).where(mine, owed).values(state=CLAWBACK, decision_id=new.decision_id)
+            )
+            claims, records = tables.claims, tables.records
+            # The office that the claimed record was for: its subsidy system is the one to ask for the return.
+            office, record = self.connection.execute(
+                select(records.c.office, records.c.record_id)
+                .join(claims, claims.c.record_id == records.c.record_id)
+                .where(claims.c.claim_id == taken, claims.c.step == "claim")
+            ).one()
+            body = {"claim": taken, "record": record, "decision": new.decision_id, "office": office}
+            self.announce("clawback", taken, body, at)
+
+    def open_reviews(self, learner: LearnerId, needs: Sequence[ReviewNeed], at: datetime) -> None:
+        """Open the questions that were never asked; one that was asked before keeps its answer."""
+        wanted = {}
+        for need in needs:
+            about = json.dumps([learner, need.kind, *need.about])
+            wanted[sha256(about.encode()).digest()] = need
+        if not wanted:
+            return
+        table = tables.reviews
+        known = self.connection.execute(
+            select(table.c.subject_digest).where(table.c.subject_digest.in_(sorted(wanted)))
+        ).scalars()
+        for digest in {bytes(value) for value in known}:
+            del wanted[digest]
+        rows = [
+            {
+                "review_id": self.vault.new_id(),
+                "kind": need.kind,
+                "learner_id": learner,
+                "about": json.dumps(need.about),
+                "subject_digest": digest,
+                "opened_at": at,
+            }
+            for digest, need in sorted(wanted.items())
+        ]
+        self.append(table, rows)
+
+    def take_due(self, limit: int) -> Collection[LearnerId]:
+        """Take up to ``limit`` learners off the due list; gone only if this transaction commits."""
+        table = tables.due
+        rows = self.connection.execute(
+            select(table.c.learner_id).order_by(table.c.created_at, table.c.due_id).limit(limit)
+        ).scalars()
+        learners = {LearnerId(learner) for learner in rows}
+        self.lock(learners)
+        for chunk in chunks(learners):
+            # Only after the lock: a cause recorded before it is seen by this evaluation, a later one is not.
+            self.connection.execute(delete(table).where(table.c.learner_id.in_(chunk)))
+        return learners
+
+    def put_due(self, learners: Iterable[LearnerId], cause: str, at: datetime) -> None:
+        """Put learners on the due list, in the transaction of the cause."""
+        rows = [
+            {"due_id": self.vault.new_id(), "learner_id": learner, "cause": cause, "created_at": at}
+            for learner in sorted(set(learners))
+        ]
+        if rows:
+            self.connection.execute(tables.due.insert(), rows)
+
+
+def _case(
+    learner: LearnerId,
+    as_of: datetime,
+    facts: Sequence[AnyFact],
+    organisations: Sequence[AdmissionFact | ScopeFact],
+    revoked: Mapping[tuple[str, str, str], RevocationFact],
+    holding: Holding | None,
+) -> Case:
+    completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
+    employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact))
+    employers = {fact.uscc for fact in employments}
+    withdrawn: dict[FactId, FactId] = {}
+    for fact in completions:
+        revocation = revoked.get((fact.issuer, fact.number_scope, fact.number))
+        if revocation is not None:
+            # The fact's id, never the platform's free text: that may name the person.
+            withdrawn[fact.fact_id] = revocation.fact_id
+    return Case(
+        learner_id=learner,
+        as_of=as_of,
+        completions=completions,
+        revoked=withdrawn,
+        employments=employments,
+        admissions=tuple(
+            fact for fact in organisations if isinstance(fact, AdmissionFact) and fact.uscc in employers
+        ),
+        scopes=tuple(
+            fact for fact in organisations if isinstance(fact, ScopeFact) and fact.uscc in employers
+        ),
+        employer_choices=tuple(fact for fact in facts if isinstance(fact, EmployerChoiceFact)),
+        name_decisions=tuple(fact for fact in facts if isinstance(fact, NameDecisionFact)),
+        recognised={},
+        holding=holding,
+    )

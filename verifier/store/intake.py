@@ -1,0 +1,317 @@
+"""Deliveries, learners, completions and rosters: what intake and roster transactions promise."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, func, select, tuple_
+
+from verifier.errors import Code, Conflict
+from verifier.model.delivery import DeliveryId, DeliveryOutcome, ItemState, PlatformSlug
+from verifier.model.facts import (
+    AdmissionFact,
+    AnyFact,
+    CompletionFact,
+    EmploymentFact,
+    FactKind,
+    ReviewClosedFact,
+    ScopeFact,
+)
+from verifier.model.person import Identifier, LearnerId, Uscc
+from verifier.ports.intake import DeliveryClaim, KnownDelivery
+from verifier.store import codec, tables
+from verifier.store.deciding import Deciding
+from verifier.store.session import chunks
+
+_ATTENTION = frozenset({ItemState.REFUSED, ItemState.IN_REVIEW})
+
+
+def _needs_attention(outcome: DeliveryOutcome) -> bool:
+    return outcome.code is not None or any(item.state in _ATTENTION for item in outcome.items)
+
+
+class Intake(Deciding):
+    """One transaction of the callback pipeline."""
+
+    def known_deliveries(
+        self, keys: Collection[tuple[PlatformSlug, DeliveryId]]
+    ) -> Mapping[tuple[PlatformSlug, DeliveryId], KnownDelivery]:
+        """What stands under these ids already."""
+        table = tables.deliveries
+        found: dict[tuple[PlatformSlug, DeliveryId], KnownDelivery] = {}
+        for chunk in chunks(keys):
+            rows = self.connection.execute(
+                select(table.c.platform, table.c.delivery_id, table.c.body_digest, table.c.outcome).where(
+                    tuple_(table.c.platform, table.c.delivery_id).in_(chunk)
+                )
+            )
+            for platform, delivery_id, digest, outcome in rows:
+                found[platform, delivery_id] = KnownDelivery(
+                    bytes(digest), msgspec.json.decode(outcome, type=DeliveryOutcome)
+                )
+        return found
+
+    def insert_deliveries(self, claims: Sequence[DeliveryClaim], outcomes: Sequence[DeliveryOutcome]) -> None:
+        """Keep each delivery raw (sealed) with its answer; on a doubled id the transaction starts again."""
+        rows = []
+        for claim, outcome in zip(claims, outcomes, strict=True):
+            callback = claim.authenticated.callback
+            key = f"{callback.platform}/{claim.authenticated.delivery_id}"
+            rows.append(
+                {
+                    "platform": callback.platform,
+                    "delivery_id": claim.authenticated.delivery_id,
+                    "request_id": callback.request_id,
+                    "key_id": claim.authenticated.key_id,
+                    "signed_at": claim.authenticated.signed_at,
+                    "received_at": callback.received_at,
+                    "body_digest": claim.body_digest,
+                    "state": outcome.state.value,
+                    "attention": int(_needs_attention(outcome)),
+                    "outcome": msgspec.json.encode(outcome).decode(),
+                    "sealed_body": self.vault.seal(None, "deliveries.sealed_body", key, callback.body),
+                }
+            )
+        self.append(tables.deliveries, rows)
+
+    def learners(
+        self, identifiers: Collection[Identifier], at: datetime, besides: Collection[LearnerId] = ()
+    ) -> Mapping[Identifier, LearnerId]:
+        """The learner of each identifier, created where there is none.
+
+        Their rows, and those of the learners ``besides``, are touched together in sorted order.
+        """
+        keys = {
+            (item.kind.value, self.vault.pepper_version, self.vault.blind_index(item)): item
+            for item in identifiers
+        }
+        known = self._known(keys)
+        fresh = [key for key in sorted(keys) if key not in known]
+        if fresh:
+            self._create(fresh, keys, at)
+            known = self._known(keys)
+        self.touch(sorted({*keys, *self.keys_of(besides)}))
+        return {item: known[key] for key, item in keys.items()}
+
+    def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
+        """The learner of each identifier that has one; none is created, no row is touched."""
+        keys = {
+            (item.kind.value, self.vault.pepper_version, self.vault.blind_index(item)): item
+            for item in identifiers
+        }
+        return {keys[key]: learner for key, learner in self._known(keys).items()}
+
+    def _known(self, keys: Collection[tuple[str, int, bytes]]) -> dict[tuple[str, int, bytes], LearnerId]:
+        table = tables.identifiers
+        indices: dict[tuple[str, int], list[bytes]] = defaultdict(list)
+        for kind, version, index in keys:
+            indices[kind, version].append(index)
+        found: dict[tuple[str, int, bytes], LearnerId] = {}
+        for (kind, version), values in indices.items():
+            for chunk in chunks(values):
+                rows = self.connection.execute(
+                    select(table.c.blind_index, table.c.learner_id).where(
+                        table.c.kind == kind,
+                        table.c.pepper_version == version,
+                        table.c.blind_index.in_(chunk),
+                    )
+                )
+                found.update({(kind, version, bytes(index)): LearnerId(learner) for index, learner in rows})
+        return found
+
+    def _create(
+        self,
+        fresh: Sequence[tuple[str, int, bytes]],
+        items: Mapping[tuple[str, int, bytes], Identifier],
+        at: datetime,
+    ) -> None:
+        born: dict[tuple[str, int, bytes], str] = {}
+        rows = []
+        for key in fresh:
+            kind, version, index = key
+            learner = self.vault.new_id()
+            self.vault.create_key(learner)
+            born[key] = learner
+            value = self.vault.seal(learner, "identifiers.sealed_value", learner, items[key].value.encode())
+            rows.append(
+                {
+                    "kind": kind,
+                    "pepper_version": version,
+                    "blind_index": index,
+                    "learner_id": learner,
+                    "sealed_value": value,
+                    "touched": 0,
+                }
+            )
+        self.insert_missing(tables.identifiers, rows)
+        # Another transaction may have been first with some of them: only ours that stand are learners.
+        ours = self._known(fresh)
+        self.append(
+            tables.learners,
+            [
+                {"learner_id": learner, "sealed_key": self.vault.sealed_key(learner), "created_at": at}
+                for key, learner in born.items()
+                if ours[key] == learner
+            ],
+        )
+
+    def completions(self, references: Collection[tuple[str, str, str]]) -> Sequence[CompletionFact]:
+        """Current completions under (issuer, number scope, number), whoever's they are.
+
+        The numbers' own rows are touched first, in sorted order, so that two transactions that bring the
+        same number for different people take turns.
+        """
+        ordered = sorted(references)
+        names = ("issuer", "number_scope", "number")
+        self.insert_missing(
+            tables.certificates, [dict(zip(names, item, strict=True), touched=0) for item in ordered]
+        )
+        table = tables.certificates
+        for issuer, scope, number in ordered:
+            self.connection.execute(
+                table.update()
+                .where(table.c.issuer == issuer, table.c.number_scope == scope, table.c.number == number)
+                .values(touched=table.c.touched + 1)
+            )
+        found: list[CompletionFact] = []
+        for chunk in chunks([codec.certificate_reference(*item) for item in ordered]):
+            facts = self.facts_where(
+                and_(tables.facts.c.reference.in_(chunk), tables.facts.c.kind == FactKind.COMPLETION.value)
+            )
+            found += [fact for fact in facts if isinstance(fact, CompletionFact)]
+        return found
+
+    def add_facts(self, facts: Sequence[AnyFact]) -> None:
+        """Append facts and their evidence; a completion also takes its unique key.
+
+        Raises:
+            Conflict: REVIEW_STATE_REFUSED, a review would be closed that was closed meanwhile.
+        """
+        self.learner_keys({learner for fact in facts if (learner := getattr(fact, "learner_id", None))})
+        self._require_open({fact.review_id for fact in facts if isinstance(fact, ReviewClosedFact)})
+        self.touch_enterprises({fact.uscc for fact in facts if isinstance(fact, EmploymentFact)})
+        rows: list[dict[str, Any]] = []
+        for fact in facts:
+            row, personal = codec.columns(fact)
+            if personal is not None:
+                row["sealed"] = self.vault.seal(row["learner_id"], "facts.sealed", row["fact_id"], personal)
+            rows.append(row)
+        self._count([fact for fact in facts if isinstance(fact, CompletionFact)])
+        self.append(tables.facts, rows)
+
+    def _count(self, facts: Sequence[CompletionFact]) -> None:
+        """Take each completion's unique key. Its revision is our own count under the number.
+
+        An issuer need not count, and may sign again what it signed before.
+        """
+        table = tables.completions
+        number = (table.c.issuer, table.c.number_scope, table.c.number)
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for chunk in chunks({(fact.issuer, fact.number_scope, fact.number) for fact in facts}):
+            for *reference, count in self.connection.execute(
+                select(*number, func.count()).where(tuple_(*number).in_(chunk)).group_by(*number)
+            ):
+                issuer, scope, value = reference
+                counts[issuer, scope, value] = count
+        rows = []
+        for fact in facts:
+            counts[fact.issuer, fact.number_scope, fact.number] += 1
+            names = ("issuer", "number_scope", "number", "learner_id", "fact_id")
+            revision = counts[fact.issuer, fact.number_scope, fact.number]
+            rows.append({**{name: getattr(fact, name) for name in names}, "revision": revision})
+        if rows:
+            self.connection.execute(table.insert(), rows)
+
+    def _require_open(self, reviews: Collection[str]) -> None:
+        table = tables.facts
+        closed = select(table.c.reference).where(
+            table.c.reference.in_(sorted(reviews)), table.c.kind == FactKind.REVIEW_CLOSED.value
+        )
+        if reviews and self.connection.execute(closed).first() is not None:
+            raise Conflict(Code.REVIEW_STATE_REFUSED, "the review is closed already", pointer="review")
+
+    def touch_enterprises(self, uscc: Collection[Uscc]) -> None:
+        """Touch the enterprises' rows in sorted order.
+
+        A roster that names somebody and an admission of the enterprise thus take turns, and the later one
+        knows of the earlier: otherwise nobody would put that person on the due list.
+        """
+        table, ordered = tables.enterprises, sorted(uscc)
+        self.insert_missing(table, [{"uscc": code, "touched": 0} for code in ordered])
+        for code in ordered:
+            self.connection.execute(
+                table.update().where(table.c.uscc == code).values(touched=table.c.touched + 1)
+            )
+
+
+class Roster(Intake):
+    """One transaction of a roster upload or of an operator's act about enterprises."""
+
+    def employments(self, uscc: Uscc, learners: Collection[LearnerId]) -> Sequence[EmploymentFact]:
+        """Current rows of one enterprise's roster for these learners."""
+        found: list[EmploymentFact] = []
+        for chunk in chunks(learners):
+            facts = self.facts_where(
+                and_(
+                    tables.facts.c.learner_id.in_(chunk),
+                    tables.facts.c.uscc == uscc,
+                    tables.facts.c.kind == FactKind.EMPLOYMENT.value,
+                )
+            )
+            found += [fact for fact in facts if isinstance(fact, EmploymentFact)]
+        return found
+
+    def admissions(self, uscc: Uscc) -> Sequence[AdmissionFact]:
+        """Current admissions of an enterprise."""
+        return [fact for fact in self._of(uscc, FactKind.ADMISSION) if isinstance(fact, AdmissionFact)]
+
+    def scopes(self, uscc: Uscc) -> Sequence[ScopeFact]:
+        """Scope declarations of an enterprise."""
+        return [fact for fact in self._of(uscc, FactKind.SCOPE) if isinstance(fact, ScopeFact)]
+
+    def _of(self, uscc: Uscc, kind: FactKind) -> list[AnyFact]:
+        return self.facts_where(and_(tables.facts.c.uscc == uscc, tables.facts.c.kind == kind.value))
+
+    def listed(self, uscc: Uscc) -> Collection[LearnerId]:
+        """Everyone any row of an enterprise's roster names, after touching the enterprise's row."""
+        self.touch_enterprises({uscc})
+        table = tables.facts
+        rows = self.connection.execute(
+            select(table.c.learner_id)
+            .where(table.c.uscc == uscc, table.c.kind == FactKind.EMPLOYMENT.value)
+            .distinct()
+        ).scalars()
+        return {LearnerId(learner) for learner in rows if learner is not None}
+
+    def last_roster(self, uscc: Uscc) -> bytes | None:
+        """Content digest of the enterprise's newest roster upload."""
+        table = tables.rosters
+        digest = self.connection.execute(
+            select(table.c.content_digest)
+            .where(table.c.uscc == uscc)
+            .order_by(table.c.recorded_at.desc(), table.c.roster_id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        return None if digest is None else bytes(digest)
+
+    def add_roster(
+        self, roster_id: str, uscc: Uscc, digest: bytes, rows: int, client_id: str, at: datetime
+    ) -> None:
+        """Record an upload."""
+        self.append(
+            tables.rosters,
+            [
+                {
+                    "roster_id": roster_id,
+                    "uscc": uscc,
+                    "content_digest": digest,
+                    "rows": rows,
+                    "uploaded_by": client_id,
+                    "recorded_at": at,
+                }
+            ],
+        )

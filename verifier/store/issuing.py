@@ -1,0 +1,282 @@
+"""What the issuer reads and writes: ``IssuingTransaction``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, func, select, tuple_, update
+
+from verifier.errors import Code, LedgerRefused
+from verifier.model.decision import DecisionId, Entitlement, State
+from verifier.model.facts import AdmissionFact, CompletionFact, FactKind
+from verifier.model.person import LearnerId, Uscc
+from verifier.ports.issuing import Batch, Head, Issuable, IssuedRecord, NewRecord, OutboxItem
+from verifier.store import tables
+from verifier.store.deciding import Deciding
+from verifier.store.session import chunks
+
+_HEAD = "ledger"
+
+
+def sealed_disclosures(record_id: str) -> tuple[str, str]:
+    """Column and row that a record's disclosures are sealed for."""
+    return ("records.sealed_disclosures", record_id)
+
+
+class Issuing(Deciding):
+    """One transaction of the issuer."""
+
+    def head(self) -> Head:
+        """The head; a new ledger has epoch 0 and size 0."""
+        row = self.connection.execute(
+            select(tables.ledger_head).where(tables.ledger_head.c.name == _HEAD)
+        ).one_or_none()
+        return Head(row.epoch, row.size, bytes(row.checkpoint)) if row else Head(0, 0, b"")
+
+    def take_over(self) -> Head:
+        """Raise the epoch, so that an issuer that was there before can commit no more."""
+        start = {"name": _HEAD, "epoch": 0, "size": 0, "checkpoint": b"", "signed_at": None}
+        start["signed_at"] = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+        self.insert_missing(tables.ledger_head, [start])
+        table = tables.ledger_head
+        self.connection.execute(update(table).where(table.c.name == _HEAD).values(epoch=table.c.epoch + 1))
+        return self.head()
+
+    def node(self, level: int, index: int) -> bytes:
+        """A stored complete subtree's hash."""
+        table = tables.nodes
+        found = self.connection.execute(
+            select(table.c.hash).where(table.c.level == level, table.c.position == index)
+        ).scalar_one_or_none()
+        if found is None:
+            raise LedgerRefused(Code.LEDGER_FORK_REFUSED, "a node of the ledger is missing")
+        return bytes(found)
+
+    def pending(self, limit: int) -> Sequence[OutboxItem]:
+        """The oldest items that are not in the ledger yet."""
+        table = tables.outbox
+        rows = self.connection.execute(
+            select(table).order_by(table.c.created_at, table.c.outbox_id).limit(limit)
+        )
+        return [
+            OutboxItem(row.outbox_id, row.kind, row.reference, json.loads(row.body), row.created_at)
+            for row in rows
+        ]
+
+    def issuable(self, decisions: Collection[str]) -> Mapping[str, Issuable]:
+        """Decisions with what their records disclose."""
+        found: dict[str, Issuable] = {}
+        for chunk in chunks(decisions):
+            rows = (
+                self.connection.execute(
+                    select(tables.decisions).where(tables.decisions.c.decision_id.in_(chunk))
+                )
+                .mappings()
+                .all()
+            )
+            learners = {row["learner_id"] for row in rows}
+            self.learner_keys(learners)
+            holders = self._holders({row["completion_fact"] for row in rows if row["completion_fact"]})
+            numbers = self._id_numbers(learners)
+            last = self._last_records(learners)
+            names = self._employer_names({row["uscc"] for row in rows if row["uscc"]})
+            for row in rows:
+                trace = json.loads(row["trace"])
+                disclosed = {
+                    "name": holders.get(row["completion_fact"]),
+                    "id_number": numbers.get(row["learner_id"]),
+                    "employer": names.get(row["uscc"], row["uscc"]),
+                    "dispatched_by": trace.get("dispatched_by"),
+                }
+                found[row["decision_id"]] = Issuable(
+                    decision_id=DecisionId(row["decision_id"]),
+                    learner_id=LearnerId(row["learner_id"]),
+                    entitlement=Entitlement(row["entitlement"]),
+                    revision=row["revision"],
+                    state=State(row["state"]),
+                    decided_at=row["decided_at"],
+                    office=row["office"],
+                    month=row["month"],
+                    uscc=Uscc(row["uscc"]) if row["uscc"] else None,
+                    trace=trace,
+                    disclosures={name: value for name, value in disclosed.items() if value},
+                    previous=last.get((row["learner_id"], row["entitlement"])),
+                )
+        return found
+
+    def _holders(self, facts: Collection[str]) -> dict[str, str]:
+        rows = (
+            self.connection.execute(select(tables.facts).where(tables.facts.c.fact_id.in_(sorted(facts))))
+            .mappings()
+            .all()
+        )
+        self.learner_keys({row["learner_id"] for row in rows})
+        found = [self.opened(row) for row in rows]
+        return {fact.fact_id: fact.holder.raw for fact in found if isinstance(fact, CompletionFact)}
+
+    def _id_numbers(self, learners: Collection[str]) -> dict[str, str]:
+        table = tables.identifiers
+        rows = self.connection.execute(
+            select(table.c.learner_id, table.c.sealed_value).where(
+                table.c.learner_id.in_(sorted(learners)), table.c.pepper_version == self.vault.pepper_version
+            )
+        )
+        found = {}
+        for learner, sealed in rows:
+            value = self.vault.open(learner, "identifiers.sealed_value", learner, sealed)
+            if value is not None:
+                found[learner] = value.decode()
+        return found
+
+    def _employer_names(self, uscc: Collection[str]) -> dict[str, str]:
+        facts = self.facts_where(
+            and_(tables.facts.c.uscc.in_(sorted(uscc)), tables.facts.c.kind == FactKind.ADMISSION.value)
+        )
+        return {fact.uscc: f"{fact.uscc} {fact.name}" for fact in facts if isinstance(fact, AdmissionFact)}
+
+    def _last_records(self, learners: Collection[str]) -> dict[tuple[str, str], IssuedRecord]:
+        table, status = tables.records, tables.status_entries
+        newest = (
+            select(table.c.learner_id, table.c.entitlement, func.max(table.c.position))
+            .where(table.c.learner_id.in_(sorted(learners)))
+            .group_by(table.c.learner_id, table.c.entitlement)
+        )
+        rows = self.connection.execute(
+            select(table, status.c.list_id, status.c.position.label("place"))
+            .join(status, status.c.record_id == table.c.record_id)
+            .where(tuple_(table.c.learner_id, table.c.entitlement, table.c.position).in_(newest))
+        )
+        return {
+            (row.learner_id, row.entitlement): IssuedRecord(row.record_id, row.kind, row.list_id, row.place)
+            for row in rows
+        }
+
+    def unrooted(self, limit: int) -> Sequence[tuple[str, bytes]]:
+        """Evidence that no evidence root covers yet: ids and digests."""
+        table = tables.evidence
+        rows = self.connection.execute(
+            select(table.c.evidence_id, table.c.digest).where(table.c.position.is_(None)).limit(limit)
+        )
+        return [(evidence_id, bytes(digest)) for evidence_id, digest in rows]
+
+    def taken(self, list_id: int, indices: Collection[int]) -> Collection[int]:
+        """Which of these places of a status list are taken."""
+        table = tables.status_entries
+        rows = self.connection.execute(
+            select(table.c.position).where(table.c.list_id == list_id, table.c.position.in_(sorted(indices)))
+        ).scalars()
+        return set(rows)
+
+    def status_lists(self) -> Mapping[int, tuple[int, datetime | None]]:
+        """Per list: how many places are taken, and when it was last signed."""
+        table, signed = tables.status_entries, tables.status_lists
+        rows = self.connection.execute(
+            select(table.c.list_id, func.count(), func.max(signed.c.signed_at))
+            .outerjoin(signed, signed.c.list_id == table.c.list_id)
+            .group_by(table.c.list_id)
+        )
+        return {list_id: (count, signed_at) for list_id, count, signed_at in rows}
+
+    def set_statuses(self, list_id: int) -> Mapping[int, int]:
+        """The places of a list whose status is not valid."""
+        table = tables.status_entries
+        rows = self.connection.execute(
+            select(table.c.position, table.c.status).where(table.c.list_id == list_id, table.c.status != 0)
+        )
+        return {position: status for position, status in rows}  # noqa: C416 - rows are not plain tuples
+
+    def commit(self, batch: Batch) -> None:
+        """Compare the head, then store the batch.
+
+        Raises:
+            LedgerRefused: LEDGER_HEAD_MOVED; nothing was stored.
+        """
+        table, before, after = tables.ledger_head, batch.before, batch.after
+        moved = self.connection.execute(
+            update(table)
+            .where(table.c.name == _HEAD, table.c.epoch == before.epoch, table.c.size == before.size)
+            .values(size=after.size, checkpoint=after.checkpoint, signed_at=batch.at)
+        )
+        if moved.rowcount != 1:
+            raise LedgerRefused(Code.LEDGER_HEAD_MOVED, "the head is not where it was read")
+        self._store_entries(batch)
+        for new in batch.records:
+            self._store_record(new, batch.at)
+        for chunk in chunks(batch.outbox):
+            self.connection.execute(delete(tables.outbox).where(tables.outbox.c.outbox_id.in_(chunk)))
+        for chunk in chunks(batch.evidence):
+            self.connection.execute(
+                update(tables.evidence)
+                .where(tables.evidence.c.evidence_id.in_(chunk))
+                .values(position=batch.evidence_position)
+            )
+        for list_id, token in batch.status_tokens.items():
+            lists = tables.status_lists
+            self.connection.execute(delete(lists).where(lists.c.list_id == list_id))
+            self.connection.execute(
+                lists.insert(), {"list_id": list_id, "token": token, "signed_at": batch.at}
+            )
+
+    def _store_entries(self, batch: Batch) -> None:
+        if not batch.entries:
+            return
+        self.connection.execute(
+            tables.entries.insert(),
+            [
+                {
+                    "position": entry.position,
+                    "kind": entry.kind,
+                    "body": entry.body,
+                    "leaf_hash": entry.leaf_hash,
+                    "office": entry.office,
+                    "record_id": entry.record_id,
+                    "recorded_at": batch.at,
+                }
+                for entry in batch.entries
+            ],
+        )
+        self.connection.execute(
+            tables.nodes.insert(),
+            [{"level": level, "position": index, "hash": value} for level, index, value in batch.nodes],
+        )
+
+    def _store_record(self, new: NewRecord, at: datetime) -> None:
+        issuable, status = new.issuable, tables.status_entries
+        if issuable.previous is not None and new.previous_status is not None:
+            self.connection.execute(
+                update(status)
+                .where(status.c.record_id == issuable.previous.record_id)
+                .values(status=new.previous_status)
+            )
+        plaintext = json.dumps(new.disclosures).encode()
+        self.learner_keys({issuable.learner_id})
+        row: dict[str, Any] = {
+            "record_id": new.record_id,
+            "decision_id": issuable.decision_id,
+            "learner_id": issuable.learner_id,
+            "entitlement": issuable.entitlement,
+            "kind": new.kind,
+            "position": new.position,
+            "office": issuable.office,
+            "month": issuable.month,
+            "uscc": issuable.uscc,
+            "supersedes": issuable.previous.record_id if issuable.previous else None,
+            "jws": new.jws,
+            "sealed_disclosures": self.vault.seal(
+                issuable.learner_id, *sealed_disclosures(new.record_id), plaintext
+            ),
+            "issued_at": at,
+        }
+        self.connection.execute(tables.records.insert(), row)
+        self.connection.execute(
+            status.insert(),
+            {
+                "list_id": new.status_list,
+                "position": new.status_index,
+                "record_id": new.record_id,
+                "status": new.status,
+            },
+        )

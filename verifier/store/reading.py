@@ -1,0 +1,200 @@
+"""What the edges read: the feed, records, proofs, deliveries, clients."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, and_, func, literal, or_, select, tuple_
+
+from verifier.model.access import Client
+from verifier.model.delivery import DeliveryOutcome
+from verifier.model.facts import FactKind
+from verifier.model.person import LearnerId
+from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.signatures.sdjwt import compose
+from verifier.store import tables
+from verifier.store.issuing import sealed_disclosures
+from verifier.store.session import Session
+
+
+class ReadingSession(Session):
+    """One reading transaction."""
+
+    def size(self) -> int:
+        """Number of ledger entries."""
+        found = self.connection.execute(select(tables.ledger_head.c.size)).scalar_one_or_none()
+        return found or 0
+
+    def checkpoint(self) -> bytes:
+        """The newest signed checkpoint; empty while the ledger is."""
+        found = self.connection.execute(select(tables.ledger_head.c.checkpoint)).scalar_one_or_none()
+        return bytes(found or b"")
+
+    def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+        """Entries with index > ``after``, and the ledger's size at that moment."""
+        size = self.size()
+        table = tables.entries
+        rows = self.connection.execute(
+            select(table)
+            .where(table.c.position > after, table.c.position < size)
+            .order_by(table.c.position)
+            .limit(limit)
+        ).all()
+        records = self.records({row.record_id for row in rows if row.record_id})
+        return [
+            FeedEntry(
+                row.position,
+                row.kind,
+                bytes(row.body),
+                bytes(row.leaf_hash),
+                row.office,
+                records.get(row.record_id),
+            )
+            for row in rows
+        ], size
+
+    def records(self, record_ids: Collection[str]) -> Mapping[str, StoredRecord]:
+        """Records with their disclosures, as far as these can still be opened."""
+        table = tables.records
+        later = table.alias("later")
+        newest = (
+            select(func.max(later.c.position))
+            .where(later.c.learner_id == table.c.learner_id, later.c.entitlement == table.c.entitlement)
+            .scalar_subquery()
+        )
+        rows = self.connection.execute(
+            select(table, (table.c.position == newest).label("current")).where(
+                table.c.record_id.in_(sorted(record_ids))
+            )
+        ).all()
+        self.learner_keys({row.learner_id for row in rows})
+        return {row.record_id: self._record(row) for row in rows}
+
+    def _record(self, row: Row[Any]) -> StoredRecord:
+        opened = self.vault.open(row.learner_id, *sealed_disclosures(row.record_id), row.sealed_disclosures)
+        disclosures = json.loads(opened) if opened is not None else []
+        return StoredRecord(
+            record_id=row.record_id,
+            learner_id=LearnerId(row.learner_id),
+            kind=row.kind,
+            position=row.position,
+            office=row.office,
+            month=row.month,
+            sd_jwt=compose(row.jws, disclosures),
+            current=bool(row.current),
+        )
+
+    def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Stored complete subtrees by (level, index)."""
+        table = tables.nodes
+        rows = self.connection.execute(
+            select(table).where(tuple_(table.c.level, table.c.position).in_(list(coordinates)))
+        )
+        return {(row.level, row.position): bytes(row.hash) for row in rows}
+
+    def bodies(self, first: int, count: int) -> Sequence[bytes]:
+        """Entry bodies from an index on."""
+        table = tables.entries
+        rows = self.connection.execute(
+            select(table.c.body)
+            .where(table.c.position >= first, table.c.position < first + count)
+            .order_by(table.c.position)
+        ).scalars()
+        return [bytes(body) for body in rows]
+
+    def status_token(self, list_id: int) -> str | None:
+        """The newest signed status list."""
+        table = tables.status_lists
+        return self.connection.execute(
+            select(table.c.token).where(table.c.list_id == list_id)
+        ).scalar_one_or_none()
+
+    def deliveries(
+        self, platform: str, *, attention: bool, limit: int, before: datetime | None
+    ) -> Sequence[DeliverySummary]:
+        """A platform's newest deliveries; with ``attention`` only those with something wrong."""
+        table = tables.deliveries
+        wanted = [table.c.platform == platform]
+        if attention:
+            wanted.append(table.c.attention == 1)
+        if before is not None:
+            wanted.append(table.c.received_at < before)
+        rows = self.connection.execute(
+            select(table.c.delivery_id, table.c.received_at, table.c.outcome)
+            .where(and_(*wanted))
+            .order_by(table.c.received_at.desc(), table.c.delivery_id)
+            .limit(limit)
+        )
+        return [
+            DeliverySummary(
+                row.delivery_id, row.received_at, msgspec.json.decode(row.outcome, type=DeliveryOutcome)
+            )
+            for row in rows
+        ]
+
+    def client(self, client_id: str) -> Client | None:
+        """The newest version of a client."""
+        table = tables.clients
+        row = self.connection.execute(
+            select(table).where(table.c.client_id == client_id).order_by(table.c.version.desc()).limit(1)
+        ).one_or_none()
+        if row is None:
+            return None
+        members = {
+            "client_id": row.client_id,
+            "version": row.version,
+            "role": row.role,
+            "state": row.state,
+            "jwk": json.loads(row.jwk),
+            **json.loads(row.scope),
+        }
+        return msgspec.convert(members, Client)
+
+    def explain(self, reference: str) -> Explanation | None:
+        """A decision by its own id or by its record's."""
+        table, records = tables.decisions, tables.records
+        row = self.connection.execute(
+            select(table)
+            .outerjoin(records, records.c.decision_id == table.c.decision_id)
+            .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
+        ).one_or_none()
+        if row is None:
+            return None
+        issued = self.connection.execute(
+            select(records.c.record_id).where(records.c.decision_id == row.decision_id)
+        ).scalars()
+        return Explanation(
+            row.decision_id,
+            LearnerId(row.learner_id),
+            row.revision,
+            row.state,
+            row.decided_at,
+            json.loads(row.trace),
+            list(issued),
+        )
+
+    def open_reviews(self) -> Sequence[dict[str, Any]]:
+        """Questions that no reviewer has answered, oldest first."""
+        table, facts = tables.reviews, tables.facts
+        answered = select(facts.c.reference).where(facts.c.kind == FactKind.REVIEW_CLOSED.value)
+        rows = self.connection.execute(
+            select(table).where(table.c.review_id.not_in(answered)).order_by(table.c.opened_at)
+        )
+        return [
+            {
+                "review_id": row.review_id,
+                "kind": row.kind,
+                "learner_id": row.learner_id,
+                "about": json.loads(row.about),
+                "opened_at": row.opened_at,
+            }
+            for row in rows
+        ]
+
+    def ready(self) -> bool:
+        """Whether the database answers."""
+        return self.connection.execute(select(literal(1))).scalar_one() == 1

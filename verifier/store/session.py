@@ -1,0 +1,110 @@
+"""One transaction: the connection, the vault, and the evidence of what is appended in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from verifier.ledger import row_digest
+from verifier.store import tables
+from verifier.store.vault import Vault
+
+SALT_BYTES = 16
+CHUNK = 5_000
+"""Values in one IN list: below the 32,766 parameters that both engines take."""
+
+
+def plain(value: Any) -> str | int | bytes | bool | None:
+    """A column's value in the form that digests cover: moments in microseconds, days in ISO 8601."""
+    if isinstance(value, datetime):
+        return tables.Moment().process_bind_param(value, None)  # type: ignore[arg-type] # dialect is not used
+    if isinstance(value, date):
+        return value.isoformat()
+    result: str | int | bytes | bool | None = value
+    return result
+
+
+def covered(table: Table, row: Mapping[str, Any]) -> dict[str, str | int | bytes | bool | None]:
+    """The columns of a row that its evidence covers."""
+    return {
+        column.name: plain(row.get(column.name))
+        for column in table.columns
+        if column.name not in tables.NOT_EVIDENCE
+    }
+
+
+def row_key(table: Table, row: Mapping[str, Any]) -> str:
+    """A row's primary key as one text, by which its evidence finds it."""
+    return json.dumps([row[column.name] for column in table.primary_key], ensure_ascii=False)
+
+
+def chunks(values: Collection[Any]) -> list[list[Any]]:
+    """Sorted values in lists short enough for an IN."""
+    ordered = sorted(values)
+    return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+
+
+class Session:
+    """Base of the transactions; knows how to append and how to seal, and nothing of their meaning."""
+
+    def __init__(self, connection: Connection, vault: Vault) -> None:
+        self.connection = connection
+        self.vault = vault
+
+    def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose key is free, in the given order; leave the others alone."""
+        if not rows:
+            return
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        statement = dialect.insert(table).on_conflict_do_nothing()
+        self.connection.execute(statement, [dict(row) for row in rows])
+
+    def append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of an append-only table together with their evidence."""
+        if not rows:
+            return
+        complete = [{column.name: row.get(column.name) for column in table.columns} for row in rows]
+        self.connection.execute(table.insert(), complete)
+        evidence = []
+        for row in complete:
+            salt = self.vault.randbytes(SALT_BYTES)
+            evidence.append(
+                {
+                    "evidence_id": self.vault.new_id(),
+                    "source_table": table.name,
+                    "source_key": row_key(table, row),
+                    "salt": salt,
+                    "digest": row_digest(salt, table.name, covered(table, row)),
+                    "position": None,
+                }
+            )
+        self.connection.execute(tables.evidence.insert(), evidence)
+
+    def announce(self, kind: str, reference: str, body: Mapping[str, Any], at: datetime) -> None:
+        """Put something before the issuer: it becomes a ledger entry."""
+        self.connection.execute(
+            tables.outbox.insert(),
+            {
+                "outbox_id": self.vault.new_id(),
+                "kind": kind,
+                "reference": reference,
+                "body": json.dumps(body, ensure_ascii=False),
+                "created_at": at,
+            },
+        )
+
+    def learner_keys(self, learners: Collection[str]) -> None:
+        """Load the data keys of learners into the vault, in one statement for all that it lacks."""
+        for chunk in chunks(self.vault.lacking(learners)):
+            rows = self.connection.execute(
+                select(tables.learners.c.learner_id, tables.learners.c.sealed_key).where(
+                    tables.learners.c.learner_id.in_(chunk)
+                )
+            )
+            for learner, sealed in rows:
+                self.vault.load(learner, sealed)

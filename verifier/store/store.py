@@ -1,0 +1,186 @@
+"""The store as the rest sees it: every port, each use in its own kind of transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from verifier.model.access import Client
+from verifier.model.person import LearnerId
+from verifier.ports import Clock, NewId, RandomBytes
+from verifier.ports.auditing import AuditTransaction
+from verifier.ports.claims import ClaimTransaction
+from verifier.ports.intake import (
+    EvaluatorTransaction,
+    IntakeTransaction,
+    RosterTransaction,
+    StatusTransaction,
+)
+from verifier.ports.issuing import IssuingTransaction
+from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.subject import SubjectTransaction
+from verifier.sealing import FieldKeys
+from verifier.store.access import Access
+from verifier.store.auditing import Auditing
+from verifier.store.claiming import Claiming
+from verifier.store.engine import Database
+from verifier.store.intake import Intake, Roster
+from verifier.store.issuing import Issuing
+from verifier.store.reading import ReadingSession
+from verifier.store.session import Session
+from verifier.store.subject import Subject
+from verifier.store.vault import Vault
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Session)
+
+
+class Store:
+    """Implements the ports over one database."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: FieldKeys,
+        *,
+        clock: Clock,
+        randbytes: RandomBytes,
+        new_id: NewId,
+        on_commit: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Compose.
+
+        Args:
+            database: where.
+            keys: for what is sealed.
+            clock: aware UTC.
+            randbytes: cryptographic randomness.
+            new_id: random ids.
+            on_commit: called after every commit, to wake whoever works on what was written.
+        """
+        self.database = database
+        self._keys = keys
+        self._clock = clock
+        self._randbytes = randbytes
+        self._new_id = new_id
+        self._on_commit = on_commit
+
+    def _in(self, session: type[S], work: Callable[[S], T]) -> Callable[[Connection], T]:
+        def run(connection: Connection) -> T:
+            # A vault a transaction: no opened key outlives its use.
+            return work(session(connection, Vault(self._keys, self._randbytes, self._new_id)))
+
+        return run
+
+    async def write(self, session: type[S], work: Callable[[S], T]) -> T:
+        """One writing transaction; returns after the commit is durable."""
+        result = await self.database.write(self._in(session, work))
+        self._on_commit()
+        return result
+
+    async def read(self, session: type[S], work: Callable[[S], T]) -> T:
+        """One reading transaction."""
+        return await self.database.read(self._in(session, work))
+
+    async def intake(self, work: Callable[[IntakeTransaction], T]) -> T:
+        """A transaction of the pipeline."""
+        return await self.write(Intake, work)
+
+    async def evaluating(self, work: Callable[[EvaluatorTransaction], T]) -> T:
+        """A transaction of the evaluator; it looks unasked, so one without result wakes nobody."""
+        result = await self.database.write(self._in(Intake, work))
+        if result:
+            self._on_commit()
+        return result
+
+    async def issuing(self, work: Callable[[IssuingTransaction], T], *, write: bool) -> T:
+        """A transaction of the issuer."""
+        return await (self.write if write else self.read)(Issuing, work)
+
+    async def claiming(self, work: Callable[[ClaimTransaction], T]) -> T:
+        """A transaction of a claim."""
+        return await self.write(Claiming, work)
+
+    async def rosters(self, work: Callable[[RosterTransaction], T]) -> T:
+        """A transaction of a roster."""
+        return await self.write(Roster, work)
+
+    async def standings(self, work: Callable[[StatusTransaction], T]) -> T:
+        """A transaction that answers an enterprise, and logs that it did."""
+        return await self.write(Access, work)
+
+    async def operating(self, work: Callable[[Access], T]) -> T:
+        """A transaction of an operator's act."""
+        return await self.write(Access, work)
+
+    async def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+        """Entries with index > ``after`` (-1 for all), up to ``limit``, and the ledger's size."""
+        return await self.read(ReadingSession, lambda tx: tx.feed(after, limit))
+
+    async def record(self, record_id: str) -> StoredRecord | None:
+        """A record."""
+        return await self.read(ReadingSession, lambda tx: tx.records({record_id}).get(record_id))
+
+    async def checkpoint(self) -> bytes:
+        """The newest signed checkpoint; empty while the ledger is."""
+        return await self.read(ReadingSession, lambda tx: tx.checkpoint())
+
+    async def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Stored complete subtrees by (level, index)."""
+        return await self.read(ReadingSession, lambda tx: tx.nodes(coordinates))
+
+    async def bodies(self, first: int, count: int) -> Sequence[bytes]:
+        """Entry bodies from an index on."""
+        return await self.read(ReadingSession, lambda tx: tx.bodies(first, count))
+
+    async def status_token(self, list_id: int) -> str | None:
+        """The newest signed status list."""
+        return await self.read(ReadingSession, lambda tx: tx.status_token(list_id))
+
+    async def deliveries(
+        self, platform: str, *, attention: bool, limit: int, before: datetime | None = None
+    ) -> Sequence[DeliverySummary]:
+        """A platform's newest deliveries; with ``attention`` only those with something wrong."""
+        return await self.read(
+            ReadingSession,
+            lambda tx: tx.deliveries(platform, attention=attention, limit=limit, before=before),
+        )
+
+    async def client(self, client_id: str) -> Client | None:
+        """The newest version of a client."""
+        return await self.read(ReadingSession, lambda tx: tx.client(client_id))
+
+    async def explain(self, reference: str) -> Explanation | None:
+        """A decision by its own id or by its record's."""
+        return await self.read(ReadingSession, lambda tx: tx.explain(reference))
+
+    async def open_reviews(self) -> Sequence[dict[str, Any]]:
+        """Questions that no reviewer has answered, oldest first."""
+        return await self.read(ReadingSession, lambda tx: tx.open_reviews())
+
+    async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
+        """A transaction that shows a person their own data, and logs that it did."""
+        return await self.write(Subject, work)
+
+    async def auditing(self, work: Callable[[AuditTransaction], T]) -> T:
+        """A reading transaction of the check."""
+        return await self.read(Auditing, work)
+
+    async def disclose(
+        self, learners: Collection[LearnerId], client_id: str, purpose: str, what: str
+    ) -> None:
+        """Record, durably, that a client is shown personal data of these learners."""
+        at = self._clock()
+        await self.write(Access, lambda tx: tx.log_disclosures(learners, client_id, purpose, what, at))
+
+    async def use_assertion(self, client_id: str, jti: str, expires_at: datetime) -> bool:
+        """Claim a ``jti`` once; False if it was used before."""
+        now = self._clock()
+        return await self.write(Access, lambda tx: tx.use_assertion(client_id, jti, expires_at, now))
+
+    async def ready(self) -> bool:
+        """Whether the database answers."""
+        return await self.read(ReadingSession, lambda tx: tx.ready())

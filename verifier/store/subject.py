@@ -1,0 +1,60 @@
+"""Everything about one learner: ``SubjectTransaction``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+
+from verifier.model.facts import AnyFact, FactKind
+from verifier.model.person import LearnerId
+from verifier.store import tables
+from verifier.store.access import Access
+
+
+class Subject(Access):
+    """One transaction that shows a person their own data."""
+
+    def facts_of(self, learner: LearnerId) -> Sequence[AnyFact]:
+        """Every fact about a learner, the superseded ones too, and revocations of their certificates."""
+        table = tables.facts
+        mine = table.c.learner_id == learner
+        numbers = select(table.c.reference).where(mine, table.c.kind == FactKind.COMPLETION.value)
+        revoked = and_(table.c.kind == FactKind.REVOCATION.value, table.c.reference.in_(numbers))
+        rows = (
+            self.connection.execute(
+                select(table).where(or_(mine, revoked)).order_by(table.c.recorded_at, table.c.fact_id)
+            )
+            .mappings()
+            .all()
+        )
+        self.learner_keys({learner})
+        return [self.opened(row) for row in rows]
+
+    def decisions_of(self, learner: LearnerId) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
+        """Every decision: id, state, moment, and the records issued for it."""
+        table, records = tables.decisions, tables.records
+        issued: dict[str, list[str]] = defaultdict(list)
+        for decision, record in self.connection.execute(
+            select(records.c.decision_id, records.c.record_id).where(records.c.learner_id == learner)
+        ):
+            issued[decision].append(record)
+        rows = self.connection.execute(
+            select(table.c.decision_id, table.c.state, table.c.decided_at)
+            .where(table.c.learner_id == learner)
+            .order_by(table.c.entitlement, table.c.revision)
+        )
+        return [(row.decision_id, row.state, row.decided_at, issued[row.decision_id]) for row in rows]
+
+    def disclosures_of(self, learner: LearnerId) -> Sequence[Mapping[str, Any]]:
+        """Who was shown what of a learner, what for, and when."""
+        table = tables.disclosures
+        rows = self.connection.execute(
+            select(table.c.client_id, table.c.purpose, table.c.what, table.c.recorded_at)
+            .where(table.c.learner_id == learner)
+            .order_by(table.c.recorded_at, table.c.disclosure_id)
+        ).mappings()
+        return [dict(row) for row in rows]

@@ -1,0 +1,89 @@
+"""Sealing for one transaction: learners' data keys, once unwrapped, and what is sealed with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from verifier.identity import blind_index
+from verifier.model.person import Identifier
+from verifier.ports import NewId, RandomBytes
+from verifier.sealing import FieldKeys, associated_data, new_data_key, open_sealed, seal
+
+_WRAPPED_BYTES = 65
+"""Length of a wrapped data key: key version 4, form 1, nonce 12, key 32, tag 16."""
+
+
+class Vault:
+    """Seals and opens columns. A value without a learner gets a data key of its own, wrapped before it."""
+
+    def __init__(self, keys: FieldKeys, randbytes: RandomBytes, new_id: NewId) -> None:
+        self._keys = keys
+        self._learners: dict[str, bytes | None] = {}
+        self._wrapped: dict[str, bytes] = {}
+        self.randbytes = randbytes
+        self.new_id = new_id
+
+    @property
+    def pepper_version(self) -> int:
+        """The pepper under which identifiers are found."""
+        return self._keys.pepper_version
+
+    def blind_index(self, identifier: Identifier) -> bytes:
+        """The identifier's index under the current pepper: 32 bytes."""
+        return blind_index(identifier, self._keys.peppers[self._keys.pepper_version])
+
+    def digest(self, purpose: str, data: bytes) -> bytes:
+        """Keyed digest of data for one purpose: 32 bytes."""
+        return self._keys.digest(purpose, data)
+
+    def lacking(self, learners: Collection[str]) -> set[str]:
+        """Those of the learners whose key is not loaded."""
+        return {learner for learner in learners if learner not in self._learners}
+
+    def create_key(self, learner: str) -> None:
+        """Make a data key for a new learner."""
+        key = new_data_key(self.randbytes)
+        self._learners[learner] = key
+        self._wrapped[learner] = self._keys.wrap(
+            key, associated_data("learners.sealed_key", learner), self.randbytes
+        )
+
+    def sealed_key(self, learner: str) -> bytes:
+        """The wrapped form of a key made by ``create_key``."""
+        return self._wrapped[learner]
+
+    def load(self, learner: str, sealed: bytes | None) -> None:
+        """Unwrap a learner's key; None is an erased one."""
+        key = None
+        if sealed is not None:
+            key = self._keys.unwrap(bytes(sealed), associated_data("learners.sealed_key", learner))
+        self._learners[learner] = key
+
+    def seal(self, learner: str | None, column: str, row: str, value: bytes) -> bytes:
+        """Encrypt a column's value for its row.
+
+        Args:
+            learner: whose key; it must be loaded or created. None for what is no learner's.
+            column: ``table.column``.
+            row: the row's key.
+            value: the plaintext.
+        """
+        aad = associated_data(column, row)
+        if learner is not None:
+            key = self._learners[learner]
+            if key is None:
+                raise KeyError("the learner's key was destroyed")
+            return seal(key, value, aad, self.randbytes)
+        key = new_data_key(self.randbytes)
+        return self._keys.wrap(key, aad, self.randbytes) + seal(key, value, aad, self.randbytes)
+
+    def open(self, learner: str | None, column: str, row: str, sealed: bytes) -> bytes | None:
+        """Decrypt a column's value; None when the learner's key was destroyed."""
+        aad = associated_data(column, row)
+        sealed = bytes(sealed)
+        if learner is None:
+            key: bytes | None = self._keys.unwrap(sealed[:_WRAPPED_BYTES], aad)
+            sealed = sealed[_WRAPPED_BYTES:]
+        else:
+            key = self._learners[learner]
+        return None if key is None else open_sealed(key, sealed, aad)

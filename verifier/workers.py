@@ -1,0 +1,114 @@
+"""Background work: a step is repeated while it finds something, and again when something was written."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from verifier.errors import LedgerRefused, Unavailable
+from verifier.loops import LoopThread
+
+log = logging.getLogger("verifier.workers")
+
+IDLE_SECONDS: Final = 1.0
+"""How often a worker looks unasked: it finds what another process wrote."""
+BACKOFF_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """One kind of background work.
+
+    Attributes:
+        step: does a bounded piece and says how much that was; 0 when nothing is left.
+        wake: set by whoever wrote something that this worker may have to work on.
+        failed: why the worker stopped for good, if it did.
+    """
+
+    name: str
+    step: Callable[[], Awaitable[int]]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    failed: str = ""
+    _task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._work(), name=self.name)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            # Its type only: a message may hold what was worked on.
+            self.failed = type(failure).__name__
+            log.critical("%s stopped: %s", self.name, self.failed)
+
+    async def stop(self) -> None:
+        """Stop between two steps' awaits; what a step had not committed is simply still due."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                while await self.step():
+                    pass
+                await self._rest()
+            except Unavailable as failure:
+                log.warning("%s: %s; trying again", self.name, failure.code)
+                await asyncio.sleep(BACKOFF_SECONDS)
+            except LedgerRefused as failure:
+                # Another issuer took over, or the ledger would fork: going on could only make it worse.
+                self.failed = failure.code
+                log.critical("%s stopped: %s", self.name, failure)
+                return
+
+    async def _rest(self) -> None:
+        try:
+            await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
+        except TimeoutError:
+            return
+        # Cleared before the next step looks: what is written from here on sets it again.
+        self.wake.clear()
+
+
+class Crew:
+    """All workers of a process; their steps run on a loop beside the one that answers requests."""
+
+    def __init__(self) -> None:
+        self._workers: list[Worker] = []
+        self._thread = LoopThread("workers")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, name: str, step: Callable[[], Coroutine[Any, Any, int]]) -> None:
+        """Take in a worker."""
+        self._workers.append(Worker(name, lambda: self._thread.run(step())))
+
+    def wake(self) -> None:
+        """Tell every worker that something was written; from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        for worker in self._workers:
+            worker.wake.set()
+
+    def start(self) -> None:
+        """Begin to work; called on the loop that answers requests."""
+        self._loop = asyncio.get_running_loop()
+        for worker in self._workers:
+            worker.start()
+
+    async def stop(self) -> None:
+        """Stop every worker, and the loop of their steps."""
+        self._loop = None
+        for worker in self._workers:
+            await worker.stop()
+        await self._thread.stop()
+
+    def failed(self) -> Sequence[str]:
+        """Workers that stopped for good."""
+        return [f"{worker.name}: {worker.failed}" for worker in self._workers if worker.failed]
