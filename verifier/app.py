@@ -13,7 +13,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters import ADAPTERS
 from verifier import evaluator, keyfiles, ledger, pipeline
 from verifier.desks import ClaimDesk, EnterpriseDesk
+from verifier.errors import Code, ConfigurationError
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
 from verifier.keyring import load_register
@@ -85,6 +86,22 @@ def rulebook(settings: Settings) -> tuple[Rulebook, tuple[SourceForm, SourceForm
     )
 
 
+def open_database(settings: Settings) -> Database:
+    """The database to write to; on SQLite no other process may hold it.
+
+    Raises:
+        ConfigurationError: the address is wrong, or another process holds the database.
+    """
+    try:
+        return Database(settings.database_url)
+    except OSError:
+        raise ConfigurationError(
+            Code.CONFIGURATION_INVALID,
+            "the database's directory is not writable",
+            pointer="database_url",
+        ) from None
+
+
 def reading_store(settings: Settings) -> Store:
     """The store for a command that only looks, beside a running service.
 
@@ -110,6 +127,18 @@ class Service:
     crew: Crew
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
+    async def prepare(self) -> None:
+        """Bring the schema up to date, or refuse another version's where others may be using it.
+
+        Raises:
+            ConfigurationError: the schema is not this version's.
+            Unavailable: the database does not answer.
+        """
+        # SQLite has one process, so nobody else can be in the middle of anything.
+        await self.store.database.write(
+            upgrade if self.store.database.dialect == "sqlite" else require_current
+        )
+
     async def start(self) -> str:
         """Bring the schema up to date, adopt policy and register, take over the ledger, listen.
 
@@ -117,18 +146,24 @@ class Service:
             The address that is listened on.
 
         Raises:
-            ConfigurationError: the schema is not this version's.
+            ConfigurationError: the schema is not this version's, or the address cannot be listened on.
             LedgerRefused: the database does not continue the ledger that was signed.
             Unavailable: the database does not answer.
         """
-        # SQLite has one process, so nobody else can be in the middle of anything.
-        await self.store.database.write(
-            upgrade if self.store.database.dialect == "sqlite" else require_current
-        )
+        await self.prepare()
         await self.operations.adopt(self.sources)
         await self.issuer.start()
         self.crew.start()
         self.stack.push_async_callback(self.crew.stop)
+        try:
+            port = await self._listen()
+        except OSError:
+            raise ConfigurationError(
+                Code.CONFIGURATION_INVALID, "host and port, or the admin socket, cannot be listened on"
+            ) from None
+        return f"http://{self.settings.host}:{port}"
+
+    async def _listen(self) -> int:
         self.settings.admin_socket.unlink(missing_ok=True)
         admin = await listen(build_admin(self.operations), self.settings.admin_socket)
         self.stack.push_async_callback(admin.cleanup)
@@ -136,7 +171,8 @@ class Service:
         await runner.setup()
         self.stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, self.settings.host, self.settings.port).start()
-        return f"http://{self.settings.host}:{runner.addresses[0][1]}"
+        port: int = runner.addresses[0][1]
+        return port
 
     async def close(self) -> None:
         """Stop listening, let the workers finish their step, close the database."""
@@ -153,7 +189,7 @@ def compose(settings: Settings) -> Service:
     field_keys = keyfiles.load_fields(settings.secrets_dir)
     issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
     crew = Crew()
-    database = Database(settings.database_url)
+    database = open_database(settings)
     store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
     issuer = Issuer(
         store,
@@ -168,7 +204,7 @@ def compose(settings: Settings) -> Service:
     crew.add("evaluator", lambda: evaluator.step(store, lambda: rules, clock=now, new_id=new_id))
     crew.add("issuer", issuer.step)
     intake = _Intake(store, rules, field_keys.digest)
-    services = _services(settings, store, intake, issuer_keys)
+    services = replace(_services(settings, store, intake, issuer_keys), failed=crew.failed)
     operations = Operations(store, now, new_id)
     service = Service(settings, store, rules, issuer, operations, services, sources, crew)
     service.stack.push_async_callback(database.close)

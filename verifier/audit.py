@@ -71,8 +71,8 @@ def check(tx: AuditTransaction, trusted: Trusted) -> list[Finding]:
         findings += [
             Finding(kind, f"records {record.record_id}") for kind in _record(record, entries, trusted)
         ]
-    findings += [Finding("delivery_body_altered", where) for where in tx.altered_bodies()]
-    findings += [Finding("slot_without_grant", where) for where in tx.slots_without_grant()]
+    findings += [Finding("delivery_body_altered", f"deliveries {where}") for where in tx.altered_bodies()]
+    findings += [Finding("slot_without_grant", f"slots {where}") for where in tx.slots_without_grant()]
     return findings
 
 

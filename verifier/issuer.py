@@ -39,7 +39,7 @@ from verifier.ports.issuing import (
     NewRecord,
     OutboxItem,
 )
-from verifier.signatures import jws, sdjwt, status_list
+from verifier.signatures import jws, status_list
 from verifier.signatures.strict_json import JsonValue, canonical
 
 T = TypeVar("T")
@@ -219,7 +219,7 @@ class Issuer:
         )
         hidden = record.disclosures(issuable, self._randbytes)
         token = jws.sign_compact(
-            canonical(sdjwt.payload_with(visible, hidden)), self._keys.record, typ=record.TYP
+            canonical(record.payload(visible, hidden)), self._keys.record, typ=record.TYP
         )
         last = issuable.previous.kind if issuable.previous else None
         status, previous_status = record.statuses(issued, last)

@@ -33,12 +33,14 @@ from verifier.model.decision import Case, DecisionId, LatestDecision, Pins, Stat
 from verifier.model.delivery import (
     AuthenticatedCallback,
     Callback,
+    DeliveryId,
     DeliveryOutcome,
     DeliveryState,
     Event,
     EventKind,
     ItemOutcome,
     ItemState,
+    PlatformSlug,
     UnreadableItem,
 )
 from verifier.model.facts import CompletionFact, Source
@@ -206,7 +208,8 @@ def record(
     outcomes = _take_in(tx, fresh, rulebook, at, new_id)
     tx.insert_deliveries([prepared.claim for prepared in fresh], outcomes)
     answers = {prepared.key: outcome for prepared, outcome in zip(fresh, outcomes, strict=True)}
-    result = []
+    result: list[DeliveryOutcome] = []
+    conflicts: list[tuple[Prepared, DeliveryOutcome]] = []
     for prepared in group:
         if first.get(prepared.key) is prepared:
             result.append(answers[prepared.key])
@@ -217,6 +220,9 @@ def record(
             else (first[prepared.key].claim.body_digest, answers[prepared.key])
         )
         result.append(_again(prepared, digest, outcome))
+        if not result[-1].replayed:
+            conflicts.append((prepared, result[-1]))
+    _keep(tx, conflicts)
     return result
 
 
@@ -224,6 +230,22 @@ def _again(prepared: Prepared, digest: bytes, outcome: DeliveryOutcome) -> Deliv
     if digest == prepared.claim.body_digest:
         return replace(outcome, replayed=True)
     return DeliveryOutcome(outcome.delivery_id, DeliveryState.CONFLICT, code=Code.DELIVERY_CONFLICT)
+
+
+def _keep(tx: IntakeTransaction, conflicts: Sequence[tuple[Prepared, DeliveryOutcome]]) -> None:
+    """Keep other content under a known id beside it, once: it is authentic, so it is not dropped."""
+    claims: dict[tuple[str, str], tuple[DeliveryClaim, DeliveryOutcome]] = {}
+    for prepared, outcome in conflicts:
+        claim, authentic = prepared.claim, prepared.claim.authenticated
+        # "#" stands in no platform's id.
+        beside = DeliveryId(f"{authentic.delivery_id}#{claim.body_digest.hex()[:32]}")
+        kept = replace(claim, authenticated=replace(authentic, delivery_id=beside))
+        claims[authentic.callback.platform, beside] = (kept, outcome)
+    if not claims:
+        return
+    known = tx.known_deliveries({(PlatformSlug(slug), DeliveryId(one)) for slug, one in claims})
+    fresh = [both for key, both in claims.items() if key not in known]
+    tx.insert_deliveries([claim for claim, _ in fresh], [outcome for _, outcome in fresh])
 
 
 def _take_in(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from verifier.errors import Code, ConfigurationError
 
@@ -50,7 +50,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         if not self.database_url:
-            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{self.data_dir / 'verifier.db'}")
+            path = quote(str(self.data_dir / "verifier.db"))
+            object.__setattr__(self, "database_url", f"sqlite+aiosqlite:///{path}")
         if self.secrets_dir == Path():
             object.__setattr__(self, "secrets_dir", self.data_dir / "secrets")
         address = urlsplit(self.base_url)

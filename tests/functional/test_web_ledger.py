@@ -164,6 +164,17 @@ async def test_alive_and_ready_are_two_things(served: Web, monkeypatch: pytest.M
     assert (await get(served, "/healthz"))[0] == 200
 
 
+async def test_a_worker_that_stopped_for_good_makes_the_process_unready_and_nothing_says_which() -> None:
+    stopped: list[str] = []
+    async with serving(failed=lambda: stopped) as served:
+        assert (await get(served, "/readyz"))[0] == 200
+        stopped.append("issuer: ledger_fork_refused")
+        status, headers, body = await served.call("GET", "/readyz")
+        assert assert_problem(status, headers, body, Code.INTERNAL)["reason"] == ""
+        assert (status, headers["Retry-After"], b"issuer" in body) == (503, "1", False)
+        assert (await get(served, "/healthz"))[0] == 200
+
+
 async def test_counters_name_routes_by_template_and_nothing_a_caller_chose(served: Web) -> None:
     await served.call("GET", "/v1/records/650100197001010001", client="sub")
     await served.call("GET", "/no/such/650100197001010001")

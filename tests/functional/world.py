@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,14 +17,17 @@ from verifier import audit, enterprises, evaluator, keyfiles, pipeline
 from verifier.callback import Limits, receive
 from verifier.cli import sandbox
 from verifier.cli.simulator import ChinaVocationalTraining, Course, Delivery, NewOccupation, Person
+from verifier.desks import ClaimDesk
 from verifier.enterprises import UploadResult
 from verifier.identity import resident_id
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.keyring import Register, load_register
+from verifier.model.access import Client, ClientState, Role
 from verifier.model.delivery import DeliveryOutcome
 from verifier.model.facts import Category
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import beijing_date
+from verifier.operations import Operations
 from verifier.pipeline import Prepared, Rulebook
 from verifier.policy import load
 from verifier.ports import Adapter, Clock, NewId
@@ -33,6 +35,7 @@ from verifier.ports.reading import StoredRecord
 from verifier.roster import read_json
 from verifier.sealing import FieldKeys
 from verifier.settings import Settings
+from verifier.signatures.keys import public_jwk
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
 from verifier.store.intake import Intake
@@ -45,6 +48,11 @@ BASE_URL: Final = "https://test.invalid"
 FACTORY: Final = Uscc("91650000MA0000000K")
 WORKSHOP: Final = Uscc("91650100MA0000001U")
 """Two made-up enterprises."""
+
+BUREAU: Final = Client(
+    "bureau", 1, Role.SUBSIDY, ClientState.ACTIVE, jwk={}, offices=frozenset({"652301", "652302"})
+)
+"""A subsidy system that sees every record made here."""
 
 BY_SLUG: dict[str, Adapter] = {adapter.slug: adapter for adapter in ADAPTERS}
 
@@ -75,13 +83,13 @@ class World:
     kept: KeptInMemory
     installation: Installation
     now: datetime = datetime(2021, 7, 1, 4, tzinfo=UTC)
-    serial: itertools.count[int] = field(default_factory=itertools.count)
 
     def clock(self) -> datetime:
         return self.now
 
     def new_id(self) -> str:
-        return f"{next(self.serial):08d}{os.urandom(8).hex()}"
+        """Random from its first digit on, so that nothing can rely on the order of ids."""
+        return os.urandom(16).hex()
 
     def prepared(self, delivery: Delivery) -> Prepared:
         """Steps 1 to 4a."""
@@ -120,6 +128,47 @@ class World:
         """Bring everything pending into the ledger."""
         while await self.issuer.step():
             pass
+
+    @property
+    def operations(self) -> Operations:
+        """What an operator may do here."""
+        return Operations(self.store, self.clock, self.new_id)
+
+    @property
+    def claims(self) -> ClaimDesk:
+        """What a subsidy system may do here."""
+        return ClaimDesk(self.store, self.clock, self.new_id)
+
+    async def complete(self, number: str, learner: Person, **changes: Any) -> DeliveryOutcome:
+        """中国职业培训在线 pushes a completion, in a delivery of its own."""
+        course = self.course(number, learner, **changes)
+        [outcome] = await self.post(self.cvt.delivery(self.cvt.completed(course), self.new_id(), self.now))
+        return outcome
+
+    async def complete_elsewhere(self, number: str, learner: Person, **changes: Any) -> DeliveryOutcome:
+        """新职业学习平台 pushes a completion, in a delivery of its own."""
+        item = self.xzy.completed(self.course(number, learner, **changes), "1")
+        [outcome] = await self.post(self.xzy.delivery([item], self.new_id(), self.now))
+        return outcome
+
+    async def revoke(self, number: str) -> DeliveryOutcome:
+        """中国职业培训在线 revokes a certificate."""
+        message = self.cvt.revoked(number, "误发", self.now)
+        [outcome] = await self.post(self.cvt.delivery(message, self.new_id(), self.now))
+        return outcome
+
+    async def close(self, kind: str, outcome: str) -> None:
+        """A reviewer answers the one open question, and what is due is decided."""
+        [review] = await self.store.open_reviews()
+        assert review["kind"] == kind
+        answer = {"review": review["review_id"], "outcome": outcome, "reason": "核实", "operator": "赵"}
+        await self.operations.close_review(answer)
+        await self.evaluate()
+
+    def client_parameters(self, name: str, role: str, **scope: str) -> dict[str, str]:
+        """What an operator types to register a system."""
+        jwk = public_jwk(self.issuer_keys.status.verification_key)
+        return {"client": name, "role": role, "jwk": json.dumps(dict(jwk)), **scope}
 
     async def settle(self) -> None:
         """Decide all that is due, and bring it into the ledger."""

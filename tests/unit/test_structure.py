@@ -91,3 +91,26 @@ def test_every_code_is_explained_in_both_languages() -> None:
 @pytest.mark.parametrize("word", ["utils", "helpers", "base", "manager"])
 def test_no_module_is_called_by_a_word_that_says_nothing(word: str) -> None:
     assert [name(path) for path in MODULES if path.stem == word] == []
+
+
+CLOCKS = {"now", "utcnow", "today", "time", "time_ns", "monotonic", "urandom", "token_hex", "token_bytes"}
+CORE = [
+    path
+    for path in MODULES
+    if path.parts[-2] in {"verifier", "policy", "signatures", "model", "ports", "adapters"}
+    and path.stem not in {"app", "workers", "loops", "kept", "keyfiles", "settings", "__main__"}
+]
+
+
+@pytest.mark.parametrize("path", CORE, ids=name)
+def test_the_core_reads_no_clock_and_draws_no_randomness(path: Path) -> None:
+    called = [
+        f"{node.func.value.id}.{node.func.attr}"
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in {"datetime", "date", "time", "os", "secrets", "random", "uuid"}
+        and node.func.attr in CLOCKS
+    ]
+    assert called == []

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from verifier.cli import checking, operating, running
+from verifier.cli import checking, operating, replaying, running
 from verifier.errors import CATALOGUE, VerifierError
 from verifier.settings import from_environment
 from verifier.web.admin import failure
@@ -106,6 +106,12 @@ def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     fsck.add_argument("--json", action="store_true", help="机器可读 · for machines")
     fsck.set_defaults(run=checking.fsck)
+    replay = commands.add_parser(
+        "replay", help="按当时依据重演一项决定并逐字节比对 · take a decision again and compare the bytes"
+    )
+    replay.add_argument("id", help="决定或记录编号 · id of the decision or of its record")
+    replay.add_argument("--json", action="store_true", help="机器可读 · for machines")
+    replay.set_defaults(run=replaying.replay)
     verify = commands.add_parser("verify", help="离线核验一条记录 · verify one record offline")
     verify.add_argument("file", type=Path, help="SD-JWT 记录文件 · a file with the record")
     verify.add_argument("--jwks", type=Path, required=True, help="公钥集文件 · a file with the issuer's keys")

@@ -6,17 +6,19 @@ import argparse
 import json
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
 from verifier import audit, keyfiles, offline
-from verifier.app import now, reading_store, rulebook
-from verifier.errors import CATALOGUE, LedgerRefused, VerifierError
+from verifier.app import now, open_database, reading_store, rulebook
+from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
 from verifier.settings import Settings
 from verifier.signatures import keys
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current, upgrade
+from verifier.store.store import Store
 
 
 async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -29,11 +31,8 @@ async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
         {record.kid: record},
         settings.kept_checkpoint.read_bytes() if settings.kept_checkpoint.exists() else b"",
     )
-    store = reading_store(settings)
-    try:
+    async with stored(settings) as store:
         findings = await store.auditing(lambda tx: audit.check(tx, trusted))
-    finally:
-        await store.database.close()
     if arguments.json:
         print(json.dumps({"findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
     else:
@@ -42,6 +41,26 @@ async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
         verdict = "发现不一致 · NOT as it was signed" if findings else "与签发时一致 · as it was signed"
         print(f"{len(findings)} 处 · findings: {verdict}")
     return 1 if findings else 0
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[Store]:
+    """What is stored, to be read beside a running service.
+
+    Raises:
+        ConfigurationError: there is no database of this version, or a key is missing or wrong.
+        Unavailable: the database does not answer.
+    """
+    store = reading_store(settings)
+    if store.database.file is not None and not store.database.file.is_file():
+        raise ConfigurationError(
+            Code.CONFIGURATION_INVALID, "there is no database yet: run `serve`", pointer="database_url"
+        )
+    try:
+        await store.database.read(require_current)
+        yield store
+    finally:
+        await store.database.close()
 
 
 async def verify(_: Settings, arguments: argparse.Namespace) -> int:
@@ -78,7 +97,7 @@ def _print(answer: dict[str, Any], *, as_json: bool) -> None:
 async def upgrade_schema(settings: Settings, _: argparse.Namespace) -> int:
     """Bring the database's schema up to this version."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
         await database.write(upgrade)
     finally:
@@ -124,12 +143,8 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
             wanting = True
             results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
     try:
-        store = reading_store(settings)
-        try:
-            await store.database.read(require_current)
+        async with stored(settings):
             results["database"] = "ok"
-        finally:
-            await store.database.close()
     except VerifierError as error:
         wanting = True
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"

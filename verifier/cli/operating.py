@@ -14,7 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 from verifier.app import compose
-from verifier.errors import Code, ConfigurationError
+from verifier.errors import Code, ConfigurationError, VerifierError
 from verifier.settings import Settings
 
 
@@ -139,8 +139,10 @@ async def _ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> 
         return await _ask_service(settings, name, parameters)
     except aiohttp.ClientConnectionError:
         pass  # no service runs: the database is ours
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     service = compose(settings)
     try:
+        await service.prepare()
         return 0, await service.operations.run(name, parameters)
     finally:
         await service.close()
@@ -155,7 +157,10 @@ async def _ask_service(
         aiohttp.ClientSession(connector=connector) as session,
         session.post("http://admin/", json=call) as response,
     ):
-        answer: dict[str, Any] = await response.json(content_type=None)
+        try:
+            answer: dict[str, Any] = await response.json(content_type=None)
+        except ValueError:
+            raise VerifierError(Code.INTERNAL, "the service failed; its log says more") from None
         return (0 if response.ok else 2), answer
 
 

@@ -18,14 +18,14 @@ async def serve(settings: Settings, _: argparse.Namespace) -> int:
     """Run the service until it is told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    stopped = asyncio.Event()
+    # Before anything is begun: a signal that comes while it starts ends it as cleanly as a later one.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     service = compose(settings)
     try:
         address = await service.start()
         print(f"listening on {address}", flush=True)
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stopped.set)
         await stopped.wait()
     finally:
         await service.close()

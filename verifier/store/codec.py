@@ -42,6 +42,9 @@ _PERSONAL: dict[FactKind, str] = {
     FactKind.REVIEW_CLOSED: "reason",
 }
 """The one member of each kind that may hold personal data (free text counts as such)."""
+_NOBODY = {"raw": "", "folded": "", "components": []}
+_ERASED: dict[str, Any] = {"holder": _NOBODY, "name": _NOBODY, "reason": ""}
+"""What is read of these members once their key was destroyed."""
 
 
 def kind_of(fact: AnyFact) -> FactKind:
@@ -88,6 +91,6 @@ def fact(row: Mapping[Any, Any], personal: bytes | None) -> AnyFact:
     kind = FactKind(row["kind"])
     members = msgspec.json.decode(row["content"])
     name = _PERSONAL.get(kind)
-    if name is not None and personal is not None:
-        members[name] = msgspec.json.decode(personal)
+    if name is not None:
+        members[name] = _ERASED[name] if personal is None else msgspec.json.decode(personal)
     return msgspec.convert(members, _KINDS[kind])

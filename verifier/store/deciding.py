@@ -5,23 +5,21 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 import rfc8785
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
 
+from verifier.cases import assemble
 from verifier.model.decision import Case, DecisionId, Entitlement, Holding, LatestDecision, ReviewNeed, State
 from verifier.model.facts import (
     AdmissionFact,
     AnyFact,
     CompletionFact,
-    EmployerChoiceFact,
     EmploymentFact,
-    FactId,
     FactKind,
-    NameDecisionFact,
     RevocationFact,
     ScopeFact,
 )
@@ -100,11 +98,9 @@ class Deciding(Session):
         holdings = self._holdings(learners, entitlement)
         mine: dict[LearnerId, list[AnyFact]] = defaultdict(list)
         for fact in sorted(facts, key=lambda fact: fact.fact_id):
-            learner = getattr(fact, "learner_id", None)
-            if learner is not None:
-                mine[learner].append(fact)
+            mine[getattr(fact, "learner_id")].append(fact)  # noqa: B009 - every fact found here has a learner
         return {
-            learner: _case(learner, as_of, mine[learner], organisations, revoked, holdings.get(learner))
+            learner: assemble(learner, as_of, mine[learner], organisations, revoked, holdings.get(learner))
             for learner in learners
         }
 
@@ -207,34 +203,11 @@ class Deciding(Session):
             for new in decisions
         ]
         self.append(tables.decisions, rows)
-        moments = self._announced_at(decisions)
         for new in decisions:
-            self.announce("decision", new.decision_id, {}, moments[new.decision_id])
-            self._move_slot(new, moments[new.decision_id])
+            self.announce("decision", new.decision_id, {}, new.decided_at)
+            self._move_slot(new)
 
-    def _announced_at(self, decisions: Sequence[NewDecision]) -> dict[DecisionId, datetime]:
-        """When each decision is put before the issuer, which takes the oldest first.
-
-        Clocks may stand still, and a transaction may wait for another that began later. So a later revision
-        counts from the latest moment any revision bears, and by its number on from there: the revisions of
-        one learner reach the ledger in their order.
-        """
-        table = tables.decisions
-        latest: dict[tuple[str, str], datetime] = {}
-        for chunk in chunks({new.learner_id for new in decisions if new.revision > 1}):
-            rows = self.connection.execute(
-                select(table.c.learner_id, table.c.entitlement, func.max(table.c.decided_at))
-                .where(table.c.learner_id.in_(chunk))
-                .group_by(table.c.learner_id, table.c.entitlement)
-            )
-            latest.update({(learner, entitlement): moment for learner, entitlement, moment in rows})
-        return {
-            new.decision_id: latest.get((new.learner_id, new.entitlement), new.decided_at)
-            + (new.revision - 1) * timedelta(microseconds=1)
-            for new in decisions
-        }
-
-    def _move_slot(self, new: NewDecision, at: datetime) -> None:
+    def _move_slot(self, new: NewDecision) -> None:
         slots = tables.slots
         mine = and_(slots.c.learner_id == new.learner_id, slots.c.entitlement == new.entitlement)
         if new.state is State.GRANTED and new.completion is not None and new.uscc is not None:
@@ -265,7 +238,7 @@ class Deciding(Session):
                 .where(claims.c.claim_id == taken, claims.c.step == "claim")
             ).one()
             body = {"claim": taken, "record": record, "decision": new.decision_id, "office": office}
-            self.announce("clawback", taken, body, at)
+            self.announce("clawback", taken, body, new.decided_at)
 
     def open_reviews(self, learner: LearnerId, needs: Sequence[ReviewNeed], at: datetime) -> None:
         """Open the questions that were never asked; one that was asked before keeps its answer."""
@@ -315,39 +288,3 @@ class Deciding(Session):
         ]
         if rows:
             self.connection.execute(tables.due.insert(), rows)
-
-
-def _case(
-    learner: LearnerId,
-    as_of: datetime,
-    facts: Sequence[AnyFact],
-    organisations: Sequence[AdmissionFact | ScopeFact],
-    revoked: Mapping[tuple[str, str, str], RevocationFact],
-    holding: Holding | None,
-) -> Case:
-    completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
-    employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact))
-    employers = {fact.uscc for fact in employments}
-    withdrawn: dict[FactId, FactId] = {}
-    for fact in completions:
-        revocation = revoked.get((fact.issuer, fact.number_scope, fact.number))
-        if revocation is not None:
-            # The fact's id, never the platform's free text: that may name the person.
-            withdrawn[fact.fact_id] = revocation.fact_id
-    return Case(
-        learner_id=learner,
-        as_of=as_of,
-        completions=completions,
-        revoked=withdrawn,
-        employments=employments,
-        admissions=tuple(
-            fact for fact in organisations if isinstance(fact, AdmissionFact) and fact.uscc in employers
-        ),
-        scopes=tuple(
-            fact for fact in organisations if isinstance(fact, ScopeFact) and fact.uscc in employers
-        ),
-        employer_choices=tuple(fact for fact in facts if isinstance(fact, EmployerChoiceFact)),
-        name_decisions=tuple(fact for fact in facts if isinstance(fact, NameDecisionFact)),
-        recognised={},
-        holding=holding,
-    )

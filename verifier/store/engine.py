@@ -16,12 +16,14 @@ import asyncio
 import fcntl
 import os
 import random
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -34,6 +36,7 @@ T = TypeVar("T")
 RETRIED_STATES = frozenset({"40001", "40P01"})
 """SQLSTATEs after which the same transaction may simply be run again."""
 ATTEMPTS = 5
+NO_DATABASE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class Restart(Exception):
@@ -88,6 +91,7 @@ class Database:
         except ArgumentError:
             raise _refused("not a database address") from None
         self.dialect = parsed.get_backend_name()
+        self.file = Path(parsed.database or "") if self.dialect == "sqlite" else None
         self._lock: FileLock | None = None
         self._thread = LoopThread("database")
         if parsed.drivername == "sqlite+aiosqlite":
@@ -96,9 +100,13 @@ class Database:
             if not read_only:
                 self._lock = FileLock(Path(parsed.database + ".lock"))
             # mode=ro: a second process must not even checkpoint when it closes.
-            readable = f"sqlite+aiosqlite:///file:{parsed.database}?mode=ro&uri=true" if read_only else url
-            self._writer = _sqlite(url, writing=True)
-            self._reader = _sqlite(readable, writing=False)
+            alone = URL.create(
+                parsed.drivername,
+                database=f"file:{quote(parsed.database)}",
+                query={"mode": "ro", "uri": "true"},
+            )
+            self._writer = _sqlite(parsed, writing=True)
+            self._reader = _sqlite(alone if read_only else parsed, writing=False)
         elif parsed.drivername == "postgresql+asyncpg":
             self._writer = create_async_engine(
                 url, pool_size=8, max_overflow=0, pool_timeout=1, hide_parameters=True
@@ -114,24 +122,13 @@ class Database:
 
         Raises:
             Unavailable: the database cannot be reached or stays contended; nothing was done.
+            IntegrityError: a key or rule of the schema stays broken however often it is tried.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._thread.run(self._attempts(work))))
+        return await asyncio.shield(asyncio.ensure_future(self._thread.run(_attempts(self._writer, work))))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a reading transaction on one snapshot of SQLite, or READ COMMITTED on PostgreSQL."""
-        return await self._thread.run(_translated(_once(self._reader, work)))
-
-    async def _attempts(self, work: Callable[[Connection], T]) -> T:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return await _translated(_once(self._writer, work))
-            except Restart as lost:
-                if attempt == ATTEMPTS and isinstance(lost.__cause__, IntegrityError):
-                    # No race lasts this long: the work itself breaks a key, and its caller must hear which.
-                    raise lost.__cause__ from None
-            # Jitter keeps two that collided from colliding again.
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not for secrecy
-        raise Unavailable(Code.OVERLOADED, "the transaction kept losing races")
+        return await self._thread.run(_attempts(self._reader, work))
 
     async def close(self) -> None:
         """Close readers first: the last SQLite connection to close checkpoints; it must be the writer."""
@@ -152,17 +149,19 @@ def _state(failure: DBAPIError) -> object:
 
 
 async def _attempts(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    for attempt in range(1, ATTEMPTS + 1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return await _translated(_once(engine, work))
         except Restart as race:
             if attempt == ATTEMPTS:
                 if isinstance(race.failure, IntegrityError):
+                    # No race lasts this long: the work itself breaks a key, and its caller must hear which.
                     raise race.failure from None
-                break
-            # Jitter keeps two that collided from colliding again.
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not for secrecy
-    raise Unavailable(Code.OVERLOADED, "the transaction kept losing races")
+                raise Unavailable(Code.OVERLOADED, "the transaction kept losing races") from None
+        # Jitter keeps two that collided from colliding again.
+        await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not for secrecy
 
 
 async def _once(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
@@ -176,6 +175,8 @@ async def _translated(running: Awaitable[T]) -> T:
     except PoolTimeout:
         raise Unavailable(Code.OVERLOADED, "no free database connection") from None
     except DBAPIError as failure:
+        if getattr(failure.orig, "sqlite_errorcode", None) in NO_DATABASE:
+            raise _refused("the database is damaged, or is none") from None
         if isinstance(failure, IntegrityError) or _state(failure) in RETRIED_STATES:
             # A key that was free when it was looked for was taken meanwhile: the second try sees it.
             raise Restart(failure) from failure
@@ -186,7 +187,7 @@ async def _translated(running: Awaitable[T]) -> T:
         raise Unavailable(Code.STORE_UNAVAILABLE, type(failure).__name__) from failure
 
 
-def _sqlite(url: str, *, writing: bool) -> AsyncEngine:
+def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=1 if writing else 4,

@@ -251,8 +251,11 @@ class Issuing(Deciding):
                 .where(status.c.record_id == issuable.previous.record_id)
                 .values(status=new.previous_status)
             )
-        plaintext = json.dumps(new.disclosures).encode()
         self.learner_keys({issuable.learner_id})
+        sealed = b""  # nobody could open the disclosures of somebody who was erased
+        if not self.vault.erased(issuable.learner_id):
+            place = sealed_disclosures(new.record_id)
+            sealed = self.vault.seal(issuable.learner_id, *place, json.dumps(new.disclosures).encode())
         row: dict[str, Any] = {
             "record_id": new.record_id,
             "decision_id": issuable.decision_id,
@@ -265,9 +268,7 @@ class Issuing(Deciding):
             "uscc": issuable.uscc,
             "supersedes": issuable.previous.record_id if issuable.previous else None,
             "jws": new.jws,
-            "sealed_disclosures": self.vault.seal(
-                issuable.learner_id, *sealed_disclosures(new.record_id), plaintext
-            ),
+            "sealed_disclosures": sealed,
             "issued_at": at,
         }
         self.connection.execute(tables.records.insert(), row)

@@ -178,11 +178,38 @@ class ReadingSession(Session):
         )
 
     def open_reviews(self) -> Sequence[dict[str, Any]]:
-        """Questions that no reviewer has answered, oldest first."""
-        table, facts = tables.reviews, tables.facts
+        """Questions that no reviewer has answered and that still matter, oldest first.
+
+        One that keeps a decision waiting is moot once the newest decision is not pending; a second roster
+        is moot once there is no grant.
+        """
+        table, facts, decisions = tables.reviews, tables.facts, tables.decisions
         answered = select(facts.c.reference).where(facts.c.kind == FactKind.REVIEW_CLOSED.value)
+        newest = select(decisions.c.learner_id, func.max(decisions.c.revision)).group_by(
+            decisions.c.learner_id, decisions.c.entitlement
+        )
+        matters = (
+            select(decisions.c.learner_id)
+            .where(tuple_(decisions.c.learner_id, decisions.c.revision).in_(newest))
+            .where(decisions.c.learner_id == table.c.learner_id)
+        )
         rows = self.connection.execute(
-            select(table).where(table.c.review_id.not_in(answered)).order_by(table.c.opened_at)
+            select(table)
+            .where(
+                table.c.review_id.not_in(answered),
+                or_(
+                    table.c.kind == "completion_conflict",
+                    and_(
+                        table.c.kind == "second_roster",
+                        matters.where(decisions.c.state == "granted").exists(),
+                    ),
+                    and_(
+                        table.c.kind.in_(["employer_choice", "name_mismatch"]),
+                        matters.where(decisions.c.state == "pending").exists(),
+                    ),
+                ),
+            )
+            .order_by(table.c.opened_at, table.c.review_id)
         )
         return [
             {

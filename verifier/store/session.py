@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
@@ -15,6 +15,7 @@ from verifier.store import tables
 from verifier.store.vault import Vault
 
 SALT_BYTES = 16
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 CHUNK = 5_000
 """Values in one IN list: below the 32,766 parameters that both engines take."""
 
@@ -55,6 +56,7 @@ class Session:
     def __init__(self, connection: Connection, vault: Vault) -> None:
         self.connection = connection
         self.vault = vault
+        self._announced: datetime | None = None
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows whose key is free, in the given order; leave the others alone."""
@@ -86,7 +88,14 @@ class Session:
         self.connection.execute(tables.evidence.insert(), evidence)
 
     def announce(self, kind: str, reference: str, body: Mapping[str, Any], at: datetime) -> None:
-        """Put something before the issuer: it becomes a ledger entry."""
+        """Put something before the issuer: it becomes a ledger entry.
+
+        The issuer takes the oldest first, but clocks may stand still, and a transaction may have waited for
+        one that began later. So the moment is never before what waits already: whoever holds a learner's rows
+        sees what was announced about that learner, and comes behind it.
+        """
+        at = max(at, self._behind())
+        self._announced = at
         self.connection.execute(
             tables.outbox.insert(),
             {
@@ -97,6 +106,13 @@ class Session:
                 "created_at": at,
             },
         )
+
+    def _behind(self) -> datetime:
+        """The first moment behind everything that waits for the issuer."""
+        last = self._announced
+        if last is None:
+            last = self.connection.execute(select(func.max(tables.outbox.c.created_at))).scalar_one()
+        return _BEGINNING if last is None else last + timedelta(microseconds=1)
 
     def learner_keys(self, learners: Collection[str]) -> None:
         """Load the data keys of learners into the vault, in one statement for all that it lacks."""

@@ -21,6 +21,7 @@ from verifier.ports.intake import (
 )
 from verifier.ports.issuing import IssuingTransaction
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.replaying import ReplayTransaction
 from verifier.ports.subject import SubjectTransaction
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
@@ -30,6 +31,7 @@ from verifier.store.engine import Database
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
 from verifier.store.reading import ReadingSession
+from verifier.store.replaying import Replaying
 from verifier.store.session import Session
 from verifier.store.subject import Subject
 from verifier.store.vault import Vault
@@ -164,6 +166,10 @@ class Store:
     async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
         """A transaction that shows a person their own data, and logs that it did."""
         return await self.write(Subject, work)
+
+    async def replaying(self, work: Callable[[ReplayTransaction], T]) -> T:
+        """A reading transaction of a replay."""
+        return await self.read(Replaying, work)
 
     async def auditing(self, work: Callable[[AuditTransaction], T]) -> T:
         """A reading transaction of the check."""

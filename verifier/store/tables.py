@@ -79,7 +79,8 @@ deliveries = Table(
     "deliveries",
     metadata,
     Column("platform", String(64), primary_key=True),
-    Column("delivery_id", String(128), primary_key=True),
+    # 128 characters of the platform's, and 33 where other content came under the same id.
+    Column("delivery_id", String(168), primary_key=True),
     Column("request_id", _ID, nullable=False),
     Column("key_id", String(128), nullable=False),
     Column("signed_at", Moment, nullable=False),

@@ -59,6 +59,10 @@ class Vault:
             key = self._keys.unwrap(bytes(sealed), associated_data("learners.sealed_key", learner))
         self._learners[learner] = key
 
+    def erased(self, learner: str) -> bool:
+        """Whether a loaded learner's key was destroyed."""
+        return self._learners[learner] is None
+
     def seal(self, learner: str | None, column: str, row: str, value: bytes) -> bytes:
         """Encrypt a column's value for its row.
 

@@ -9,12 +9,12 @@ from aiohttp import web
 from verifier import callback
 from verifier.errors import CATALOGUE, AccessDenied, Code, RequestRejected, SignatureRejected, Unavailable
 from verifier.model.access import Role
-from verifier.model.delivery import Callback, DeliveryOutcome, ItemOutcome
+from verifier.model.delivery import Callback, DeliveryOutcome, DeliveryState, ItemOutcome
 from verifier.model.time import iso
 from verifier.ports import Adapter
 from verifier.ports.reading import DeliverySummary
 from verifier.web import bodies
-from verifier.web.errors import acknowledged
+from verifier.web.errors import acknowledged, audit
 from verifier.web.routes import Call, Envelope, Number, Route, Word, answer
 from verifier.web.services import Failure, Services
 
@@ -37,6 +37,8 @@ async def receive(call: Call) -> web.StreamResponse:
     except (RequestRejected, Unavailable) as error:
         deliveries.labels(adapter.slug, error.code.value).inc()
         raise
+    if outcome.state is DeliveryState.CONFLICT:
+        audit("alarm", code=Code.DELIVERY_CONFLICT.value, platform=adapter.slug, request_id=call.request_id)
     deliveries.labels(adapter.slug, "replayed" if outcome.replayed else outcome.state.value).inc()
     return acknowledged(adapter.acknowledge(outcome))
 

@@ -11,12 +11,13 @@ from typing import Final
 from aiohttp import web
 
 from verifier import ledger, merkle
-from verifier.errors import AccessDenied, Code, RequestRejected, Unavailable
+from verifier.errors import AccessDenied, Code, RequestRejected, Unavailable, VerifierError
 from verifier.model.access import Role
 from verifier.model.ledger import NodeReader, Tile
 from verifier.signatures import keys
 from verifier.web import metrics, oauth
 from verifier.web.bodies import JSON
+from verifier.web.errors import problem
 from verifier.web.routes import OBJECT, TEXT, Call, Number, Route, answer, raw
 from verifier.web.services import Services
 
@@ -160,7 +161,10 @@ async def healthz(_call: Call) -> web.StreamResponse:
 
 
 async def readyz(call: Call) -> web.StreamResponse:
-    """``GET /readyz``: the database answers, within a second."""
+    """``GET /readyz``: every worker works, and the database answers within a second."""
+    if call.services.failed():
+        # Which one and why stands in the log; it does not come back before an operator has looked.
+        return problem(VerifierError(Code.INTERNAL), call.request_id, status=503)
     try:
         async with asyncio.timeout(READY_SECONDS):
             ready = await call.services.reading.ready()

@@ -136,6 +136,7 @@ class Services:
         ledger_origin: the log's name.
         ledger_key: the log's key in the form of C2SP signed-note ("vkey").
         digest: keyed digest, for audit lines.
+        failed: background workers that stopped for good; while there is one, the process is not ready.
     """
 
     issuer: str
@@ -157,3 +158,4 @@ class Services:
     limits: HttpLimits = field(default_factory=HttpLimits)
     metrics: Metrics = field(default_factory=Metrics)
     failures: Failures = field(default_factory=Failures)
+    failed: Callable[[], Sequence[str]] = tuple

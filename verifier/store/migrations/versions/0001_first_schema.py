@@ -98,7 +98,7 @@ def upgrade() -> None:
     op.create_table(
         "deliveries",
         sa.Column("platform", sa.String(length=64), nullable=False),
-        sa.Column("delivery_id", sa.String(length=128), nullable=False),
+        sa.Column("delivery_id", sa.String(length=168), nullable=False),
         sa.Column("request_id", sa.String(length=40), nullable=False),
         sa.Column("key_id", sa.String(length=128), nullable=False),
         sa.Column("signed_at", sa.BigInteger(), nullable=False),

@@ -1,0 +1,174 @@
+"""Group commit: what arrives together shares a transaction, and a poisonous item harms only itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from tests.functional.world import World
+from verifier.cli.simulator import person
+from verifier.errors import Code, ConfigurationError, Unavailable
+from verifier.model.delivery import DeliveryOutcome, DeliveryState
+from verifier.pipeline import Prepared
+from verifier.store.group import GroupCommit
+
+
+class Ledger:
+    """Counts transactions; poisonous items make theirs fail."""
+
+    def __init__(self, poison: dict[int, Exception] | None = None) -> None:
+        self.groups: list[list[int]] = []
+        self.poison = poison or {}
+        self.running = asyncio.Event()
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def commit(self, items: Sequence[int]) -> Sequence[str]:
+        self.running.set()
+        await self.go.wait()
+        self.groups.append(list(items))
+        for item in items:
+            if item in self.poison:
+                raise self.poison[item]
+        return [f"done {item}" for item in items]
+
+
+async def submit_while_busy(ledger: Ledger, group: GroupCommit[int, str], items: range) -> list[object]:
+    """Item 0 occupies the worker; the others wait, and share what comes next."""
+    ledger.go.clear()
+    first = asyncio.ensure_future(group.submit(0))
+    await ledger.running.wait()
+    others = [asyncio.ensure_future(group.submit(item)) for item in items]
+    await asyncio.sleep(0)
+    ledger.go.set()
+    return list(await asyncio.gather(first, *others, return_exceptions=True))
+
+
+async def test_one_alone_does_not_wait_and_a_group_shares_one_transaction() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.commit)
+    answers = await submit_while_busy(ledger, group, range(1, 6))
+    assert answers == [f"done {item}" for item in range(6)]
+    assert ledger.groups == [[0], [1, 2, 3, 4, 5]]
+
+
+async def test_a_group_has_a_bound() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.commit, most=2)
+    await submit_while_busy(ledger, group, range(1, 6))
+    assert ledger.groups == [[0], [1, 2], [3, 4], [5]]
+
+
+async def test_too_many_waiting_are_refused_and_nothing_is_done_for_them() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.commit, waiting=2)
+    answers = await submit_while_busy(ledger, group, range(1, 4))
+    refused = answers[-1]
+    assert isinstance(refused, Unavailable)
+    assert refused.code is Code.OVERLOADED
+    assert ledger.groups == [[0], [1, 2]]
+
+
+@pytest.mark.parametrize("poison", [RuntimeError("poison"), ConfigurationError(Code.POLICY_INVALID)])
+async def test_a_poisonous_item_is_isolated_by_halving(poison: Exception) -> None:
+    ledger = Ledger({3: poison})
+    group = GroupCommit(ledger.commit)
+    answers = await submit_while_busy(ledger, group, range(1, 9))
+    assert answers.pop(3) is poison
+    assert answers == [f"done {item}" for item in range(9) if item != 3]
+
+
+async def test_an_unreachable_database_fails_the_group_without_halving() -> None:
+    away = Unavailable(Code.STORE_UNAVAILABLE)
+    ledger = Ledger({3: away})
+    group = GroupCommit(ledger.commit)
+    answers = await submit_while_busy(ledger, group, range(1, 9))
+    assert answers == ["done 0", *[away] * 8]
+    assert ledger.groups == [[0], [1, 2, 3, 4, 5, 6, 7, 8]]
+
+
+@pytest.mark.parametrize("poison", [{}, {1: RuntimeError("nobody hears it")}])
+async def test_a_caller_that_goes_away_leaves_its_item_to_be_committed(poison: dict[int, Exception]) -> None:
+    ledger = Ledger(poison)
+    group = GroupCommit(ledger.commit)
+    ledger.go.clear()
+    caller = asyncio.ensure_future(group.submit(1))
+    await ledger.running.wait()
+    caller.cancel()
+    ledger.go.set()
+    await group.drain()
+    assert caller.cancelled()
+    assert ledger.groups == [[1]]
+
+
+@pytest.mark.parametrize("poison", [{}, {2: RuntimeError("poison")}])
+async def test_a_shutdown_that_cancelled_the_waiting_does_not_stop_the_others(
+    poison: dict[int, Exception],
+) -> None:
+    ledger = Ledger(poison)
+    group = GroupCommit(ledger.commit)
+    ledger.go.clear()
+    first = asyncio.ensure_future(group.submit(0))
+    await ledger.running.wait()
+    others = [asyncio.ensure_future(group.submit(item)) for item in (1, 2)]
+    await asyncio.sleep(0)
+    for _, future in group._queue:
+        future.cancel()
+    ledger.go.set()
+    await group.drain()
+    assert await first == "done 0"
+    answers = await asyncio.gather(*others, return_exceptions=True)
+    assert all(isinstance(answer, asyncio.CancelledError) for answer in answers)
+
+
+async def test_draining_an_idle_group_returns_at_once() -> None:
+    await GroupCommit(Ledger().commit).drain()
+
+
+async def test_deliveries_that_arrive_together_share_one_transaction_in_the_store(world: World) -> None:
+    transactions: list[int] = []
+
+    async def commit(items: Sequence[Prepared]) -> Sequence[DeliveryOutcome]:
+        transactions.append(len(items))
+        return await world.commit(items)
+
+    group = GroupCommit(commit)
+    deliveries = [
+        world.cvt.delivery(
+            world.cvt.completed(world.course(f"N-{number}", person(number, "张三"))), f"d-{number}", world.now
+        )
+        for number in range(40)
+    ]
+    outcomes = await asyncio.gather(*(group.submit(world.prepared(delivery)) for delivery in deliveries))
+    assert {outcome.state for outcome in outcomes} == {DeliveryState.ACCEPTED}
+    assert sum(transactions) == 40
+    assert len(transactions) <= 2
+    assert len(await world.sql("select 1 from deliveries")) == 40
+
+
+async def test_a_delivery_that_always_breaks_a_key_harms_no_other(world: World) -> None:
+    """A broken key is tried again, and told as what it is: only so can the group isolate it."""
+
+    async def commit(items: Sequence[Prepared]) -> Sequence[DeliveryOutcome]:
+        if any(item.claim.authenticated.delivery_id == "d-3" for item in items):
+            twice = "insert into nodes (level, position, hash) values (0, 0, :hash), (0, 0, :hash)"
+            await world.sql(twice, hash=bytes(32))
+        return await world.commit(items)
+
+    group = GroupCommit(commit)
+    deliveries = [
+        world.cvt.delivery(
+            world.cvt.completed(world.course(f"N-{number}", person(number, "张三"))), f"d-{number}", world.now
+        )
+        for number in range(6)
+    ]
+    answers = await asyncio.gather(
+        *(group.submit(world.prepared(delivery)) for delivery in deliveries), return_exceptions=True
+    )
+    assert isinstance(answers.pop(3), IntegrityError)
+    assert all(isinstance(answer, DeliveryOutcome) for answer in answers)
+    kept = await world.sql("select delivery_id from deliveries order by delivery_id")
+    assert [delivery_id for (delivery_id,) in kept] == ["d-0", "d-1", "d-2", "d-4", "d-5"]

@@ -1,0 +1,132 @@
+"""Law 6: every decision can be replayed bit for bit while its evidence exists."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.functional.world import World, row
+from verifier import replay as replays
+from verifier.cli.simulator import enterprise_code, person
+from verifier.errors import AccessDenied
+from verifier.model.person import Uscc
+from verifier.operations import SourceForm
+from verifier.replay import Replayed
+from verifier.settings import Settings
+
+WORKER = person(7, "阿依古丽·买买提")
+EMPLOYER = Uscc(enterprise_code(1))
+
+
+async def adopt(world: World) -> None:
+    source = world.installation.sandbox.register
+    files = {"trust.toml": source.read_text()}
+    files |= {f"issuers/{path.name}": path.read_text() for path in (source.parent / "issuers").iterdir()}
+    policy, register = world.rulebook.policy, world.rulebook.register
+    await world.operations.adopt(
+        (
+            SourceForm("policy", policy.digest, Settings().policy.read_text(), {"policy": policy.pin}),
+            SourceForm("register", register.digest, json.dumps(files), {}),
+        )
+    )
+
+
+async def lived(world: World) -> list[str]:
+    """Pending, granted, corrected, a second month that waits, revoked, its successor granted."""
+    await adopt(world)
+    await world.complete("N-1", WORKER)
+    world.now += timedelta(hours=1)
+    await world.employ(EMPLOYER, WORKER)
+    world.now += timedelta(hours=1)
+    later = datetime(2021, 4, 1, 2, tzinfo=UTC)
+    corrected = world.course("N-1", WORKER, later, revision=2)
+    message = world.cvt.completed(corrected, event="completion.corrected")
+    await world.post(world.cvt.delivery(message, "d-2", world.now))
+    await world.complete("N-2", WORKER)
+    world.now += timedelta(hours=1)
+    await world.revoke("N-1")
+    assert await world.states(WORKER) == ["pending", "granted", "granted", "granted"]
+    return [one for (one,) in await world.sql("select decision_id from decisions order by revision")]
+
+
+async def replayed(world: World, reference: str) -> Replayed:
+    return await world.store.replaying(lambda tx: replays.replay(tx, reference))
+
+
+async def test_every_decision_of_a_life_is_replayed_byte_for_byte(world: World) -> None:
+    for decision in await lived(world):
+        result = await replayed(world, decision)
+        assert (result.same, result.computed) == (True, result.stored), result
+
+
+async def test_a_decision_is_found_by_its_record_too(small_world: World) -> None:
+    decisions = await lived(small_world)
+    await small_world.issue()
+    [*_, record] = await small_world.records()
+    assert (await replayed(small_world, record.record_id)).decision_id == decisions[-1]
+
+
+async def test_facts_that_came_later_change_no_replay(small_world: World) -> None:
+    decisions = await lived(small_world)
+    before = [await replayed(small_world, decision) for decision in decisions]
+    await small_world.employ(Uscc(enterprise_code(2)), WORKER)
+    await small_world.complete("N-3", WORKER)
+    assert [await replayed(small_world, decision) for decision in decisions] == before
+
+
+async def test_an_altered_decision_is_not_what_a_replay_gives(small_world: World) -> None:
+    [*_, last] = await lived(small_world)
+    await small_world.sql(
+        "update decisions set trace = replace(trace, '652301', '652302') where decision_id = :id", id=last
+    )
+    assert (await replayed(small_world, last)).same is False
+
+
+async def test_a_holding_whose_grant_is_gone_makes_another_trace(small_world: World) -> None:
+    [_, granted, _, last] = await lived(small_world)
+    await small_world.sql("delete from decisions where state = 'granted' and decision_id <> :id", id=last)
+    assert (await replayed(small_world, last)).same is False
+    with pytest.raises(AccessDenied):
+        await replayed(small_world, granted)
+
+
+async def test_after_an_erasure_the_replay_says_so(world: World) -> None:
+    [first, *_] = await lived(world)
+    await world.sql("update learners set sealed_key = null")
+    result = await replayed(world, first)
+    assert (result.same, result.why_not) == (None, "the evidence was lawfully erased")
+
+
+@pytest.mark.parametrize("kind", ["policy", "register"])
+async def test_without_what_was_adopted_the_replay_says_so(small_world: World, kind: str) -> None:
+    [first, *_] = await lived(small_world)
+    await small_world.sql("delete from adoptions where kind = :kind", kind=kind)
+    result = await replayed(small_world, first)
+    assert (result.same, result.why_not) == (None, "what was adopted then is not there")
+
+
+async def test_another_normaliser_is_not_passed_off_as_this_one(small_world: World) -> None:
+    [first, *_] = await lived(small_world)
+    await small_world.sql("update decisions set trace = replace(trace, 'identity-1', 'identity-0')")
+    assert (await replayed(small_world, first)).why_not == "another normaliser was in use"
+
+
+async def test_a_register_that_cannot_be_read_is_an_error_of_ours(small_world: World) -> None:
+    [first, *_] = await lived(small_world)
+    await small_world.sql("update adoptions set content = '[' where kind = 'register'")
+    with pytest.raises(Exception, match="configuration_invalid"):
+        await replayed(small_world, first)
+
+
+async def test_a_clerks_row_is_part_of_what_is_replayed(small_world: World) -> None:
+    await adopt(small_world)
+    await small_world.complete("N-1", person(7, "王强"))
+    await small_world.roster(EMPLOYER, [row(WORKER)])
+    await small_world.admit(EMPLOYER)
+    await small_world.evaluate()
+    await small_world.close("name_mismatch", "same")
+    decisions = await small_world.sql("select decision_id from decisions")
+    for (decision,) in decisions:
+        assert (await replayed(small_world, decision)).same is True

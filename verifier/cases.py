@@ -1,0 +1,66 @@
+"""A case from facts: the same for a decision that is taken and for one that is replayed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from verifier.model.decision import Case, Holding
+from verifier.model.facts import (
+    AdmissionFact,
+    AnyFact,
+    CompletionFact,
+    EmployerChoiceFact,
+    EmploymentFact,
+    FactId,
+    NameDecisionFact,
+    RevocationFact,
+    ScopeFact,
+)
+from verifier.model.person import LearnerId
+
+
+def assemble(
+    learner: LearnerId,
+    as_of: datetime,
+    facts: Sequence[AnyFact],
+    organisations: Sequence[AdmissionFact | ScopeFact],
+    revoked: Mapping[tuple[str, str, str], RevocationFact],
+    holding: Holding | None,
+) -> Case:
+    """Everything known about one learner, as a decision looks at it.
+
+    Args:
+        learner: whose case it is.
+        as_of: aware UTC.
+        facts: current facts about the learner, sorted by id.
+        organisations: current admissions and scope declarations, of any enterprise, sorted by id.
+        revoked: revocations by issuer, number scope and number.
+        holding: the live grant.
+    """
+    completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
+    employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact))
+    employers = {fact.uscc for fact in employments}
+    withdrawn: dict[FactId, FactId] = {}
+    for fact in completions:
+        revocation = revoked.get((fact.issuer, fact.number_scope, fact.number))
+        if revocation is not None:
+            # The fact's id, never the platform's free text: that may name the person.
+            withdrawn[fact.fact_id] = revocation.fact_id
+    return Case(
+        learner_id=learner,
+        as_of=as_of,
+        completions=completions,
+        revoked=withdrawn,
+        employments=employments,
+        admissions=tuple(
+            fact for fact in organisations if isinstance(fact, AdmissionFact) and fact.uscc in employers
+        ),
+        scopes=tuple(
+            fact for fact in organisations if isinstance(fact, ScopeFact) and fact.uscc in employers
+        ),
+        employer_choices=tuple(fact for fact in facts if isinstance(fact, EmployerChoiceFact)),
+        name_decisions=tuple(fact for fact in facts if isinstance(fact, NameDecisionFact)),
+        recognised={},
+        holding=holding,
+    )
