@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from verifier.errors import AdapterError, Code, RequestRejected, SignatureRejected
+from verifier.errors import AdapterError, Code, SignatureRejected
 from verifier.model import envelope, fields
 from verifier.model.certificate import CertificateFields, DocumentKind
 from verifier.model.delivery import (
@@ -29,7 +29,8 @@ from verifier.model.delivery import (
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
 from verifier.model.trust import TransportKey
-from verifier.signatures import strict_json, webhooks
+from verifier.signatures import webhooks
+from verifier.signatures.documents import json_object
 from verifier.signatures.steps import Step
 
 TOLERANCE_SECONDS: Final = 300
@@ -135,7 +136,7 @@ class ChinaVocationalTraining:
             AdapterError: the body is not strict JSON, not an object, or has no ``type``.
         """
         try:
-            message = _document(authenticated.callback.body)
+            message = json_object(authenticated.callback.body)
             word = fields.text(message, TYPE, "")
         except AdapterError as error:
             raise fields.whole(error) from None
@@ -152,14 +153,6 @@ class ChinaVocationalTraining:
     def refuse(self, code: Code) -> Acknowledgment:
         """The answer to a request of which nothing was kept."""
         return envelope.refusal(code)
-
-
-def _document(body: bytes) -> Mapping[str, Any]:
-    try:
-        # The size was limited when the request came in.
-        return fields.members(strict_json.loads(body, max_bytes=len(body)), "")
-    except RequestRejected as error:
-        raise AdapterError(detail="the body is not strict JSON", pointer=error.pointer) from None
 
 
 def _event(kind: EventKind, message: Mapping[str, Any]) -> Event:

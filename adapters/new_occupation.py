@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from verifier.errors import AdapterError, Code, RequestRejected, SignatureRejected
+from verifier.errors import AdapterError, Code, SignatureRejected
 from verifier.model import envelope, fields
 from verifier.model.certificate import CertificateFields, DocumentKind
 from verifier.model.delivery import (
@@ -31,7 +31,8 @@ from verifier.model.delivery import (
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
 from verifier.model.trust import TransportKey
-from verifier.signatures import gateway, strict_json
+from verifier.signatures import gateway
+from verifier.signatures.documents import json_object
 from verifier.signatures.hmac import hmac_sha256
 from verifier.signatures.steps import Step
 
@@ -133,7 +134,7 @@ class NewOccupation:
             AdapterError: the body is not strict JSON, has no ``messageId``, or not 1 to 200 ``items``.
         """
         try:
-            message = _document(authenticated.callback.body)
+            message = json_object(authenticated.callback.body)
             fields.text(message, MESSAGE_ID, "")
             items = fields.elements(message.get(ITEMS), f"/{ITEMS}", limit=MAX_ITEMS)
         except AdapterError as error:
@@ -150,17 +151,9 @@ class NewOccupation:
         return envelope.refusal(code)
 
 
-def _document(body: bytes) -> Mapping[str, Any]:
-    try:
-        # The size was limited when the request came in.
-        return fields.members(strict_json.loads(body, max_bytes=len(body)), "")
-    except RequestRejected as error:
-        raise AdapterError(detail="the body is not strict JSON", pointer=error.pointer) from None
-
-
 def _delivery_id(body: bytes, secret: bytes) -> DeliveryId:
     try:
-        return DeliveryId(fields.text(_document(body), MESSAGE_ID, ""))
+        return DeliveryId(fields.text(json_object(body), MESSAGE_ID, ""))
     except AdapterError:
         # Authentic, so it is kept. Keyed, since a body holds personal data; the colon is in no messageId.
         return DeliveryId(f"digest:{hmac_sha256(secret, body).hex()}")

@@ -21,8 +21,12 @@ from verifier.store.schema import differences, require_current, upgrade
 from verifier.store.store import Store
 
 
-async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Recompute all from the stored values and compare; 1 if anything is not as it was signed."""
+async def findings_of(settings: Settings) -> list[audit.Finding]:
+    """What is not as it was signed.
+
+    Raises:
+        ConfigurationError: there is no database of this version, or a key is missing or wrong.
+    """
     issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
     record = issuer_keys.record.verification_key
     trusted = audit.Trusted(
@@ -32,7 +36,12 @@ async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
         settings.kept_checkpoint.read_bytes() if settings.kept_checkpoint.exists() else b"",
     )
     async with stored(settings) as store:
-        findings = await store.auditing(lambda tx: audit.check(tx, trusted))
+        return await store.auditing(lambda tx: audit.check(tx, trusted))
+
+
+async def fsck(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Recompute all from the stored values and compare; 1 if anything is not as it was signed."""
+    findings = await findings_of(settings)
     if arguments.json:
         print(json.dumps({"findings": [asdict(finding) for finding in findings]}, ensure_ascii=False))
     else:

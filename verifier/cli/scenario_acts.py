@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from verifier import offline
 from verifier.app import now
+from verifier.cli.checking import findings_of
 from verifier.cli.scenario import DISPATCHER, ENTERPRISES, STRANGERS, WORKERS
-from verifier.cli.scenario_proof import altered_copy, fsck
+from verifier.cli.scenario_proof import altered_copy
 from verifier.cli.scenario_stage import SUBSIDY, Answer, Stage, until
 from verifier.cli.simulator import Course, Delivery, Person
 from verifier.model.decision import State
@@ -284,9 +285,9 @@ async def row_altered(stage: Stage) -> str:
     """A copy's row is changed behind the service's back: the check finds it, and nothing in the original."""
     await stage.settle()
     settings = stage.service.settings
-    found = await fsck(altered_copy(settings))
+    found = await findings_of(altered_copy(settings))
     said = "、".join(sorted({one.kind for one in found}))
-    return f"副本：{said or '未发现'}；原库：{len(await fsck(settings))}处不一致"
+    return f"副本：{said or '未发现'}；原库：{len(await findings_of(settings))}处不一致"
 
 
 ACTS: Final[Mapping[str, Act]] = MappingProxyType(

@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from verifier import audit, keyfiles, offline
-from verifier.app import now, reading_store
+from verifier import audit, offline
+from verifier.app import now
+from verifier.cli.checking import findings_of
 from verifier.cli.scenario_stage import Pulled, Stage
 from verifier.errors import LedgerRefused
 from verifier.model.ledger import Checkpoint
@@ -92,7 +93,7 @@ async def prove(stage: Stage) -> Proof:
         failures=tuple(failures),
         audited=sum("body" in one for one in seen),
         disclosed=disclosed,
-        findings=tuple(await fsck(stage.service.settings)),
+        findings=tuple(await findings_of(stage.service.settings)),
     )
 
 
@@ -112,19 +113,6 @@ async def _include(stage: Stage, record: Pulled, checkpoint: Checkpoint) -> None
     answer = await stage.get(f"/ledger/proof?index={record.index}&size={checkpoint.size}")
     path = [bytes.fromhex(step) for step in answer.json["proof"]]
     offline.check_inclusion(record.sd_jwt, record.body, path, checkpoint)
-
-
-async def fsck(settings: Settings) -> list[audit.Finding]:
-    """What ``verifier ledger fsck`` finds."""
-    issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
-    record = issuer_keys.record.verification_key
-    kept = keyfiles.read_public(settings.kept_checkpoint)
-    trusted = audit.Trusted(settings.origin, issuer_keys.checkpoint.public_key(), {record.kid: record}, kept)
-    store = reading_store(settings)
-    try:
-        return await store.auditing(lambda tx: audit.check(tx, trusted))
-    finally:
-        await store.database.close()
 
 
 def altered_copy(settings: Settings) -> Settings:

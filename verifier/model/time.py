@@ -47,8 +47,9 @@ def parse_moment(value: object, form: TimeFormat) -> datetime:
         raise ValueError("not a moment")  # noqa: TRY004 - one error for a caller that reads foreign JSON
     try:
         moment = _read(str(value), form)
-    except OverflowError:
-        raise ValueError("out of range") from None
+    except (OverflowError, ValueError):
+        # The standard library's own words repeat the value.
+        raise ValueError("not a moment of this format") from None
     if not datetime(1900, 1, 1, tzinfo=UTC) <= moment < _LATEST:
         raise ValueError("out of range")
     return moment

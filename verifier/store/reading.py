@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, func, literal, or_, select, tuple_
+from sqlalchemy import Connection, Row, and_, func, literal, or_, select, tuple_
 
 from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
@@ -19,6 +19,16 @@ from verifier.signatures.sdjwt import compose
 from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.session import Session
+
+
+def decision_named(connection: Connection, reference: str) -> Row[Any] | None:
+    """A decision's row, by its own id or by its record's."""
+    table, records = tables.decisions, tables.records
+    return connection.execute(
+        select(table)
+        .outerjoin(records, records.c.decision_id == table.c.decision_id)
+        .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
+    ).one_or_none()
 
 
 class ReadingSession(Session):
@@ -156,12 +166,8 @@ class ReadingSession(Session):
 
     def explain(self, reference: str) -> Explanation | None:
         """A decision by its own id or by its record's."""
-        table, records = tables.decisions, tables.records
-        row = self.connection.execute(
-            select(table)
-            .outerjoin(records, records.c.decision_id == table.c.decision_id)
-            .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
-        ).one_or_none()
+        records = tables.records
+        row = decision_named(self.connection, reference)
         if row is None:
             return None
         issued = self.connection.execute(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from verifier.model.decision import Entitlement, State
 from verifier.model.facts import AnyFact, CompletionFact
@@ -13,6 +13,7 @@ from verifier.model.person import LearnerId, Uscc
 from verifier.ports.replaying import StoredDecision
 from verifier.store import tables
 from verifier.store.access import Access
+from verifier.store.reading import decision_named
 from verifier.store.session import chunks
 
 
@@ -21,12 +22,7 @@ class Replaying(Access):
 
     def stored(self, reference: str) -> StoredDecision | None:
         """A decision by its own id or by its record's."""
-        table, records = tables.decisions, tables.records
-        row = self.connection.execute(
-            select(table)
-            .outerjoin(records, records.c.decision_id == table.c.decision_id)
-            .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
-        ).one_or_none()
+        row = decision_named(self.connection, reference)
         if row is None:
             return None
         return StoredDecision(
