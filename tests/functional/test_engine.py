@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.util import await_only
 
 from verifier.errors import Code, ConfigurationError, Unavailable
+from verifier.settings import Settings
 from verifier.store import engine
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current
@@ -266,3 +267,30 @@ async def test_a_caller_that_goes_away_does_not_stop_the_commit(database: Databa
         if found == "done":
             break
     assert found == "done"
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in directory.glob("new.db*")}
+
+
+async def test_nobody_but_its_owner_may_read_a_new_sqlite_file(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/new.db")
+    await database.write(lambda connection: connection.exec_driver_sql("create table t (x)"))
+    found = modes(tmp_path)
+    await database.close()
+    assert found
+    assert set(found.values()) == {0o600}, found
+
+
+async def test_a_path_with_special_characters_is_one_file(tmp_path: Path) -> None:
+    directory = tmp_path / "a b#%20?x"
+    directory.mkdir()
+    url = Settings(data_dir=directory).database_url
+    database = Database(url)
+    await database.write(lambda connection: connection.exec_driver_sql("create table t (x)"))
+    beside = Database(url, read_only=True)
+    counted = "select count(*) from t"
+    assert await beside.read(lambda connection: connection.exec_driver_sql(counted).scalar_one()) == 0
+    await beside.close()
+    await database.close()
+    assert (directory / "verifier.db").is_file()

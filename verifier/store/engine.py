@@ -99,6 +99,8 @@ class Database:
                 raise _refused("the SQLite address names no file")
             if not read_only:
                 self._lock = FileLock(Path(parsed.database + ".lock"))
+                # SQLite gives its log beside it the same mode.
+                os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             # mode=ro: a second process must not even checkpoint when it closes.
             alone = URL.create(
                 parsed.drivername,
