@@ -370,6 +370,7 @@ def _decision(
         trace=eligibility.trace(verdict),
         completion=chosen,
         uscc=candidate.uscc if candidate else None,
+        dispatched_by=verdict.dispatched_by,
         office=verdict.office,
         month=verdict.month if granted else None,
     )

@@ -32,6 +32,7 @@ class Worker:
     step: Callable[[], Awaitable[int]]
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failed: str = ""
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
     _task: asyncio.Task[None] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -46,33 +47,36 @@ class Worker:
             log.critical("%s stopped: %s", self.name, self.failed)
 
     async def stop(self) -> None:
-        """Stop between two steps' awaits; what a step had not committed is simply still due."""
+        """Stop after the step that runs: cutting it off would leave its connection in an unknown state."""
+        self._stopping.set()
+        self.wake.set()
         if self._task is not None:
-            self._task.cancel()
             await asyncio.wait([self._task])
 
     async def _work(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             try:
-                while await self.step():
+                while await self.step() and not self._stopping.is_set():
                     pass
-                await self._rest()
+                if await _within(self.wake, IDLE_SECONDS):
+                    # Cleared before the next step looks: what is written from here on sets it again.
+                    self.wake.clear()
             except Unavailable as failure:
                 log.warning("%s: %s; trying again", self.name, failure.code)
-                await asyncio.sleep(BACKOFF_SECONDS)
+                await _within(self._stopping, BACKOFF_SECONDS)
             except LedgerRefused as failure:
                 # Another issuer took over, or the ledger would fork: going on could only make it worse.
                 self.failed = failure.code
                 log.critical("%s stopped: %s", self.name, failure)
                 return
 
-    async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
-        except TimeoutError:
-            return
-        # Cleared before the next step looks: what is written from here on sets it again.
-        self.wake.clear()
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
 
 
 class Crew:

@@ -330,6 +330,18 @@ async def test_a_large_batch_is_verified_beside_the_loop_and_taken_like_any_othe
         assert {item["state"] for item in json.loads(body)["data"]["items"]} == {"accepted"}
 
 
+async def test_it_may_be_stopped_at_any_moment_after_its_start(
+    tmp_path: Path, installation: Installation
+) -> None:
+    for moment in range(12):
+        chosen = settings(tmp_path / str(moment), installation)
+        chosen.data_dir.mkdir()
+        async with asyncio.timeout(20), running(chosen):
+            await asyncio.sleep(moment * 0.003)
+        # A log that is left over is a connection that was.
+        assert not (chosen.data_dir / "verifier.db-wal").exists(), moment
+
+
 # --- workers and loops
 
 
@@ -357,6 +369,43 @@ async def test_a_worker_tries_again_after_an_outage_and_stops_for_good_at_a_refu
     await eventually(stopped, "the worker stops")
     assert (crew.failed(), outcomes) == (["worker: ledger_fork_refused"], [])
     await crew.stop()
+
+
+async def test_a_step_that_runs_is_finished_and_no_other_begun_when_a_worker_stops() -> None:
+    begun, ended, go_on = asyncio.Event(), 0, asyncio.Event()
+
+    async def step() -> int:
+        nonlocal ended
+        begun.set()
+        await go_on.wait()
+        ended += 1
+        return 1
+
+    worker = Worker("worker", step)
+    worker.start()
+    await begun.wait()
+    stopping = asyncio.create_task(worker.stop())
+    await asyncio.sleep(0.01)
+    assert not stopping.done()
+    go_on.set()
+    await stopping
+    assert (ended, worker.failed) == (1, "")
+
+
+async def test_a_worker_that_waits_for_the_database_to_come_back_stops_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "BACKOFF_SECONDS", 3600.0)
+    asked = asyncio.Event()
+
+    async def step() -> int:
+        asked.set()
+        raise Unavailable(Code.STORE_UNAVAILABLE)
+
+    worker = Worker("worker", step)
+    worker.start()
+    await asked.wait()
+    await asyncio.wait_for(worker.stop(), 5)
 
 
 async def test_of_an_unforeseen_failure_only_its_type_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,13 +10,16 @@ from datetime import date, timedelta
 import pytest
 
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over, row
-from verifier import keyfiles
-from verifier.cli.simulator import person
+from verifier import enterprises, keyfiles
+from verifier.cli.simulator import enterprise_code, person
 from verifier.desks import EnterpriseDesk
 from verifier.errors import Code, ConfigurationError, RequestRejected
 from verifier.identity import resident_id
 from verifier.model.access import Role
+from verifier.model.facts import Category
+from verifier.model.person import Uscc
 from verifier.ports.reading import FeedEntry
+from verifier.signatures.sdjwt import parse_disclosure, split
 from verifier.store import auditing, session
 from verifier.store.access import Access
 from verifier.store.intake import Intake, Roster
@@ -273,3 +276,23 @@ async def test_a_roster_with_a_wrong_row_is_taken_only_without_that_row_and_on_d
     with pytest.raises(RequestRejected) as refused:
         await desk.upload_roster(enterprise, FACTORY, body, "text/html", partial=False)
     assert refused.value.code is Code.CONTENT_TYPE_UNSUPPORTED
+
+
+async def test_region_employer_and_dispatching_company_stand_in_columns_of_their_own(world: World) -> None:
+    who, agency = person(71, "陈志远"), Uscc(enterprise_code(7))
+    await world.employ(FACTORY, who, category=Category.DISPATCHED.value, dispatched_by=agency)
+    await world.store.rosters(
+        lambda tx: enterprises.declare_scope(
+            tx, FACTORY, date(2021, 1, 1), None, at=world.now, new_id=world.new_id, client_id="enterprise"
+        )
+    )
+    await world.complete("D-1", who)
+    await world.settle()
+    for table in ("decisions", "records"):
+        rows = await world.sql(f"select office, uscc, dispatched_by from {table}")  # noqa: S608 - two names
+        assert rows == [("652301", FACTORY, agency)]
+    [record] = await world.records()
+    disclosed = {
+        parse_disclosure(part).name: parse_disclosure(part).value for part in split(record.sd_jwt)[1]
+    }
+    assert disclosed["dispatched_by"] == agency

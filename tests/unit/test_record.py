@@ -42,6 +42,7 @@ def issuable(
         office=office,
         month=month,
         uscc=Uscc("91650000MA0000000K"),
+        dispatched_by=None,
         trace=trace,
         disclosures=DISCLOSED,
         previous=IssuedRecord("r-0", previous, 0, 7) if previous else None,

@@ -46,7 +46,9 @@ class NewDecision:
 
     Attributes:
         trace: the verdict as canonical JSON members, without personal data.
-        holder: completion and employer that hold the month, when granted.
+        completion: the one that was chosen, if any.
+        uscc: the employer under whom it was chosen (用工单位).
+        dispatched_by: the dispatching company (派遣单位) of a dispatched worker.
     """
 
     decision_id: DecisionId
@@ -59,6 +61,7 @@ class NewDecision:
     trace: Mapping[str, Any] = field(repr=False)
     completion: CompletionFact | None
     uscc: Uscc | None
+    dispatched_by: Uscc | None
     office: str
     month: date | None
 

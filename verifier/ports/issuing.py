@@ -50,6 +50,7 @@ class Issuable:
     office: str
     month: date | None
     uscc: Uscc | None
+    dispatched_by: Uscc | None
     trace: Mapping[str, Any] = field(repr=False)
     disclosures: Mapping[str, str] = field(repr=False)
     previous: IssuedRecord | None = None

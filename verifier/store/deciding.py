@@ -197,6 +197,7 @@ class Deciding(Session):
                 "trace": rfc8785.dumps(dict(new.trace)).decode(),
                 "completion_fact": new.completion.fact_id if new.completion else None,
                 "uscc": new.uscc,
+                "dispatched_by": new.dispatched_by,
                 "office": new.office,
                 "month": new.month,
             }

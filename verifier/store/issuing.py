@@ -89,7 +89,7 @@ class Issuing(Deciding):
                     "name": holders.get(row["completion_fact"]),
                     "id_number": numbers.get(row["learner_id"]),
                     "employer": names.get(row["uscc"], row["uscc"]),
-                    "dispatched_by": trace.get("dispatched_by"),
+                    "dispatched_by": row["dispatched_by"],
                 }
                 found[row["decision_id"]] = Issuable(
                     decision_id=DecisionId(row["decision_id"]),
@@ -101,6 +101,7 @@ class Issuing(Deciding):
                     office=row["office"],
                     month=row["month"],
                     uscc=Uscc(row["uscc"]) if row["uscc"] else None,
+                    dispatched_by=Uscc(row["dispatched_by"]) if row["dispatched_by"] else None,
                     trace=trace,
                     disclosures={name: value for name, value in disclosed.items() if value},
                     previous=last.get((row["learner_id"], row["entitlement"])),
@@ -266,6 +267,7 @@ class Issuing(Deciding):
             "office": issuable.office,
             "month": issuable.month,
             "uscc": issuable.uscc,
+            "dispatched_by": issuable.dispatched_by,
             "supersedes": issuable.previous.record_id if issuable.previous else None,
             "jws": new.jws,
             "sealed_disclosures": sealed,
