@@ -437,8 +437,8 @@ async def test_a_worker_looks_unasked_too(monkeypatch: pytest.MonkeyPatch) -> No
     async def thrice() -> bool:
         return steps >= 3
 
+    await Worker("worker", step).stop()  # before its start: nothing to stop
     worker = Worker("worker", step)
-    await worker.stop()  # before the start: nothing to stop
     worker.start()
     await eventually(thrice, "three steps that nobody asked for")
     await worker.stop()
