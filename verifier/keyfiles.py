@@ -113,11 +113,6 @@ def create(directory: Path, randbytes: RandomBytes) -> None:
     write_secret(directory / _FIELDS, json.dumps(fields, indent=1).encode())
 
 
-def exist(directory: Path) -> bool:
-    """Whether the service's keys were made already."""
-    return (directory / _FIELDS).exists()
-
-
 def load_fields(directory: Path) -> FieldKeys:
     """The keys for data at rest.
 

@@ -22,20 +22,27 @@ class LoopThread:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine there and wait for it here."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
-            self._thread.start()
+        with self._starting:  # requests and workers may both be the first
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
+                self._thread.start()
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def settle(self) -> None:
+        """Let what runs there come to its end."""
+        if self._loop is not None:
+            await self.run(_others())
 
     async def stop(self) -> None:
         """Let what runs there come to its end, then stop the loop and its thread."""
         if self._loop is None or self._thread is None:
             return
-        await self.run(_others())
+        await self.settle()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -294,3 +294,24 @@ async def test_a_path_with_special_characters_is_one_file(tmp_path: Path) -> Non
     await beside.close()
     await database.close()
     assert (directory / "verifier.db").is_file()
+
+
+async def test_a_read_that_nobody_waits_for_any_more_ends_and_leaves_nothing_unmerged(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/new.db")
+    await database.write(lambda connection: connection.exec_driver_sql("create table t (x)"))
+    started, go_on = threading.Event(), threading.Event()
+
+    def work(connection: Connection) -> None:
+        connection.execute(text("select count(*) from t"))
+        started.set()
+        go_on.wait(5)
+        connection.execute(text("select count(*) from t"))
+
+    caller = asyncio.ensure_future(database.read(work))
+    await asyncio.to_thread(started.wait, 5)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go_on.set()
+    await database.close()
+    assert set(modes(tmp_path)) == {"new.db", "new.db.lock"}

@@ -26,7 +26,6 @@ def refused_at(pointer: str) -> pytest.RaisesExc[ConfigurationError]:
 
 
 def test_what_was_made_can_be_read_and_only_by_its_owner(secrets: Path) -> None:
-    assert keyfiles.exist(secrets)
     assert secrets.stat().st_mode & 0o777 == 0o700
     for file in secrets.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600
@@ -35,10 +34,6 @@ def test_what_was_made_can_be_read_and_only_by_its_owner(secrets: Path) -> None:
     assert keys.record.kid != keys.status.kid
     fields = keyfiles.load_fields(secrets)
     assert (fields.master_version, fields.pepper_version) == (1, 1)
-
-
-def test_there_are_none_before_they_are_made(tmp_path: Path) -> None:
-    assert not keyfiles.exist(tmp_path)
 
 
 def test_keys_are_never_overwritten(secrets: Path) -> None:

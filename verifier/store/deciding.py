@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Any
 
 import rfc8785
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, exists, func, select, tuple_, update
 
 from verifier.cases import assemble
 from verifier.model.decision import Case, DecisionId, Entitlement, Holding, LatestDecision, ReviewNeed, State
@@ -37,7 +37,7 @@ class Deciding(Session):
 
     def lock(self, learners: Collection[LearnerId]) -> None:
         """Touch the learners' identifier rows in sorted order, before anything about them is read."""
-        self.touch(sorted(self.keys_of(learners)))
+        self.touch_rows(tables.identifiers, sorted(self.keys_of(learners)))
 
     def keys_of(self, learners: Collection[LearnerId]) -> list[tuple[str, int, bytes]]:
         """Keys of the learners' identifier rows."""
@@ -51,16 +51,6 @@ class Deciding(Session):
             )
             found += [(kind, version, bytes(index)) for kind, version, index in rows]
         return found
-
-    def touch(self, keys: Iterable[tuple[str, int, bytes]]) -> None:
-        """Touch identifier rows one by one in the given order, so that no two transactions deadlock."""
-        table = tables.identifiers
-        for kind, version, index in keys:
-            self.connection.execute(
-                update(table)
-                .where(table.c.kind == kind, table.c.pepper_version == version, table.c.blind_index == index)
-                .values(touched=table.c.touched + 1)
-            )
 
     def facts_where(self, condition: ColumnElement[bool]) -> list[AnyFact]:
         """Current facts (nothing supersedes them) that fulfil a condition, opened."""
@@ -204,11 +194,27 @@ class Deciding(Session):
             for new in decisions
         ]
         self.append(tables.decisions, rows)
+        held = self._slots({new.learner_id for new in decisions})
+        announced: list[tuple[str, str, Mapping[str, Any]]] = []
         for new in decisions:
-            self.announce("decision", new.decision_id, {}, new.decided_at)
-            self._move_slot(new)
+            announced.append(("decision", new.decision_id, {}))
+            announced += self._move_slot(new, held.get((new.learner_id, new.entitlement)))
+        if decisions:
+            self.announce_all(announced, decisions[0].decided_at)
 
-    def _move_slot(self, new: NewDecision) -> None:
+    def _slots(self, learners: Collection[LearnerId]) -> dict[tuple[str, str], tuple[str, str | None]]:
+        """State and claim of the learners' slots, whoever holds them."""
+        table = tables.slots
+        found: dict[tuple[str, str], tuple[str, str | None]] = {}
+        for chunk in chunks(learners):
+            for row in self.connection.execute(select(table).where(table.c.learner_id.in_(chunk))):
+                found[row.learner_id, row.entitlement] = (row.state, row.claim_id)
+        return found
+
+    def _move_slot(
+        self, new: NewDecision, held: tuple[str, str | None] | None
+    ) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """Give, keep, free or call back the month; what must be announced of it."""
         slots = tables.slots
         mine = and_(slots.c.learner_id == new.learner_id, slots.c.entitlement == new.entitlement)
         if new.state is State.GRANTED and new.completion is not None and new.uscc is not None:
@@ -219,27 +225,32 @@ class Deciding(Session):
                 "number": new.completion.number,
                 "uscc": new.uscc,
             }
-            if self.connection.execute(update(slots).where(mine).values(**holder)).rowcount == 0:
+            if held is None:
                 fresh = {"learner_id": new.learner_id, "entitlement": new.entitlement, "state": GRANTED}
                 self.connection.execute(slots.insert().values(**fresh, **holder))
-            return
+            else:
+                self.connection.execute(update(slots).where(mine).values(**holder))
+            return []
+        if held is None:
+            return []
+        state, claim = held
+        if state == GRANTED:
+            self.connection.execute(delete(slots).where(mine))
+        if state not in {CLAIMED, PAID} or claim is None:
+            return []
         # A month that money was asked for or paid stays taken until its return is recorded.
-        self.connection.execute(delete(slots).where(mine, slots.c.state == GRANTED))
-        owed = or_(slots.c.state == CLAIMED, slots.c.state == PAID)
-        taken = self.connection.execute(select(slots.c.claim_id).where(mine, owed)).scalar_one_or_none()
-        if taken is not None:
-            self.connection.execute(
-                update(slots).where(mine, owed).values(state=CLAWBACK, decision_id=new.decision_id)
-            )
-            claims, records = tables.claims, tables.records
-            # The office that the claimed record was for: its subsidy system is the one to ask for the return.
-            office, record = self.connection.execute(
-                select(records.c.office, records.c.record_id)
-                .join(claims, claims.c.record_id == records.c.record_id)
-                .where(claims.c.claim_id == taken, claims.c.step == "claim")
-            ).one()
-            body = {"claim": taken, "record": record, "decision": new.decision_id, "office": office}
-            self.announce("clawback", taken, body, new.decided_at)
+        self.connection.execute(update(slots).where(mine).values(state=CLAWBACK, decision_id=new.decision_id))
+        return [("clawback", claim, self._clawback(new, claim))]
+
+    def _clawback(self, new: NewDecision, claim: str) -> dict[str, Any]:
+        claims, records = tables.claims, tables.records
+        # The office that the claimed record was for: its subsidy system is the one to ask for the return.
+        office, record = self.connection.execute(
+            select(records.c.office, records.c.record_id)
+            .join(claims, claims.c.record_id == records.c.record_id)
+            .where(claims.c.claim_id == claim, claims.c.step == "claim")
+        ).one()
+        return {"claim": claim, "record": record, "decision": new.decision_id, "office": office}
 
     def open_reviews(self, learner: LearnerId, needs: Sequence[ReviewNeed], at: datetime) -> None:
         """Open the questions that were never asked; one that was asked before keeps its answer."""

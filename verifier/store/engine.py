@@ -126,14 +126,20 @@ class Database:
             Unavailable: the database cannot be reached or stays contended; nothing was done.
             IntegrityError: a key or rule of the schema stays broken however often it is tried.
         """
-        return await asyncio.shield(asyncio.ensure_future(self._thread.run(_attempts(self._writer, work))))
+        return await self._shielded(self._writer, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a reading transaction on one snapshot of SQLite, or READ COMMITTED on PostgreSQL."""
-        return await self._thread.run(_attempts(self._reader, work))
+        return await self._shielded(self._reader, work)
+
+    async def _shielded(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+        # A read too comes to its end: one that is cut off keeps its connection open, and the log unmerged.
+        return await asyncio.shield(asyncio.ensure_future(self._thread.run(_attempts(engine, work))))
 
     async def close(self) -> None:
         """Close readers first: the last SQLite connection to close checkpoints; it must be the writer."""
+        # A connection that is still in use would be closed whenever it comes back, in whatever order.
+        await self._thread.settle()
         if self._reader is not self._writer:
             await self._thread.run(self._reader.dispose())
         await self._thread.run(self._writer.dispose())

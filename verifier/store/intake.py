@@ -94,7 +94,7 @@ class Intake(Deciding):
         if fresh:
             self._create(fresh, keys, at)
             known = self._known(keys)
-        self.touch(sorted({*keys, *self.keys_of(besides)}))
+        self.touch_rows(tables.identifiers, sorted({*keys, *self.keys_of(besides)}))
         return {item: known[key] for key, item in keys.items()}
 
     def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
@@ -170,13 +170,7 @@ class Intake(Deciding):
         self.insert_missing(
             tables.certificates, [dict(zip(names, item, strict=True), touched=0) for item in ordered]
         )
-        table = tables.certificates
-        for issuer, scope, number in ordered:
-            self.connection.execute(
-                table.update()
-                .where(table.c.issuer == issuer, table.c.number_scope == scope, table.c.number == number)
-                .values(touched=table.c.touched + 1)
-            )
+        self.touch_rows(tables.certificates, ordered)
         found: list[CompletionFact] = []
         for chunk in chunks([codec.certificate_reference(*item) for item in ordered]):
             facts = self.facts_where(
@@ -240,12 +234,9 @@ class Intake(Deciding):
         A roster that names somebody and an admission of the enterprise thus take turns, and the later one
         knows of the earlier: otherwise nobody would put that person on the due list.
         """
-        table, ordered = tables.enterprises, sorted(uscc)
-        self.insert_missing(table, [{"uscc": code, "touched": 0} for code in ordered])
-        for code in ordered:
-            self.connection.execute(
-                table.update().where(table.c.uscc == code).values(touched=table.c.touched + 1)
-            )
+        ordered = sorted(uscc)
+        self.insert_missing(tables.enterprises, [{"uscc": code, "touched": 0} for code in ordered])
+        self.touch_rows(tables.enterprises, [(code,) for code in ordered])
 
 
 class Roster(Intake):

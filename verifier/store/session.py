@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
@@ -66,6 +66,21 @@ class Session:
         statement = dialect.insert(table).on_conflict_do_nothing()
         self.connection.execute(statement, [dict(row) for row in rows])
 
+    def touch_rows(self, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:
+        """Touch rows by primary key, one after another in the given order, in one call to the driver.
+
+        Whoever touches sorted keys takes turns with whoever does the same, and no two deadlock.
+        """
+        if not keys:
+            return
+        columns = list(table.primary_key)
+        mine = and_(*(column == bindparam(f"key_{column.name}") for column in columns))
+        names = [f"key_{column.name}" for column in columns]
+        self.connection.execute(
+            update(table).where(mine).values(touched=table.c.touched + 1),
+            [dict(zip(names, key, strict=True)) for key in keys],
+        )
+
     def append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of an append-only table together with their evidence."""
         if not rows:
@@ -88,24 +103,35 @@ class Session:
         self.connection.execute(tables.evidence.insert(), evidence)
 
     def announce(self, kind: str, reference: str, body: Mapping[str, Any], at: datetime) -> None:
-        """Put something before the issuer: it becomes a ledger entry.
+        """Put something before the issuer: it becomes a ledger entry; see ``announce_all``."""
+        self.announce_all([(kind, reference, body)], at)
+
+    def announce_all(self, items: Sequence[tuple[str, str, Mapping[str, Any]]], at: datetime) -> None:
+        """Put things before the issuer, which takes them in this order.
 
         The issuer takes the oldest first, but clocks may stand still, and a transaction may have waited for
         one that began later. So the moment is never before what waits already: whoever holds a learner's rows
         sees what was announced about that learner, and comes behind it.
+
+        Args:
+            items: kind, reference and body of each.
+            at: aware UTC.
         """
-        at = max(at, self._behind())
-        self._announced = at
-        self.connection.execute(
-            tables.outbox.insert(),
-            {
-                "outbox_id": self.vault.new_id(),
-                "kind": kind,
-                "reference": reference,
-                "body": json.dumps(body, ensure_ascii=False),
-                "created_at": at,
-            },
-        )
+        rows = []
+        for kind, reference, body in items:
+            at = max(at, self._behind())
+            self._announced = at
+            rows.append(
+                {
+                    "outbox_id": self.vault.new_id(),
+                    "kind": kind,
+                    "reference": reference,
+                    "body": json.dumps(body, ensure_ascii=False),
+                    "created_at": at,
+                }
+            )
+        if rows:
+            self.connection.execute(tables.outbox.insert(), rows)
 
     def _behind(self) -> datetime:
         """The first moment behind everything that waits for the issuer."""
