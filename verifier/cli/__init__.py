@@ -107,7 +107,7 @@ def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     fsck.add_argument("--json", action="store_true", help="机器可读 · for machines")
     fsck.set_defaults(run=checking.fsck)
     replay = commands.add_parser(
-        "replay", help="按当时依据重演一项决定并逐字节比对 · take a decision again and compare the bytes"
+        "replay", help="按当时依据复算一项决定并逐字节比对 · take a decision again and compare the bytes"
     )
     replay.add_argument("id", help="决定或记录编号 · id of the decision or of its record")
     replay.add_argument("--json", action="store_true", help="机器可读 · for machines")

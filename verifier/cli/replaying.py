@@ -18,7 +18,7 @@ async def replay(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(asdict(result), ensure_ascii=False))
     elif result.same is None:
-        print(f"无法重演 · cannot be replayed: {result.why_not}")
+        print(f"无法复算 · cannot be replayed: {result.why_not}")
     else:
         verdict = "逐字节一致 · the same, byte for byte" if result.same else "不一致 · NOT the same"
         print(f"{result.decision_id}: {verdict}\nstored   {result.stored}\ncomputed {result.computed}")
