@@ -10,7 +10,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/python -m verifier demo $(if $(ONCE),--once)
 
 test: $(VENV)/.tests
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-report=json:var/coverage.json $(ARGS)
+	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term:skip-covered --cov-report=json:var/coverage.json $(ARGS)
 	$(BIN)/python tests/coverage_gate.py var/coverage.json
 
 check: $(VENV)/.tests

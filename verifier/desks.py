@@ -120,7 +120,7 @@ class EnterpriseDesk:
                 client_id=client.client_id,
             )
         )
-        return standing.members(answer)
+        return await asyncio.to_thread(standing.members, answer)
 
 
 class ClaimUnits(Protocol):

@@ -38,7 +38,7 @@ each_delivery = pytest.mark.parametrize(
     ],
 )
 # Parameters are values here, so examples may share them.
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 some = settings(parent=many, max_examples=20)
 
 

@@ -92,7 +92,7 @@ def test_the_standard_inputs_have_the_published_audit_path() -> None:
     assert [item.hex()[:16] for item in path] == ["96a296d224f285c6", "5f083f0a1a33ca07", "6b47aaf29ee3c2af"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 60), max_size=5))
 def test_a_frontier_grown_in_any_steps_agrees_with_the_recursive_definition(steps: list[int]) -> None:
     tree, nodes = Frontier(), list[Node]()
@@ -142,7 +142,6 @@ def test_every_inclusion_and_consistency_proof_of_small_trees_verifies() -> None
             merkle.verify_inclusion(LEAVES[index], index, new, path, roots[new])
 
 
-@settings(deadline=None)
 @given(st.data(), sizes)
 def test_inclusion_is_proved_for_every_leaf_and_refused_for_any_flipped_byte(
     data: st.DataObject, size: int
@@ -158,7 +157,6 @@ def test_inclusion_is_proved_for_every_leaf_and_refused_for_any_flipped_byte(
     assert refused.value.code is Code.RECORD_INVALID
 
 
-@settings(deadline=None)
 @given(st.data(), sizes)
 def test_inclusion_is_refused_at_any_other_index_and_for_a_proof_of_other_length(
     data: st.DataObject, size: int
@@ -192,7 +190,6 @@ def test_a_proof_must_have_the_length_that_the_sizes_ask_for_even_if_the_hashes_
             merkle.verify_consistency(3, 4, old_root, new_root, proof)
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(2, 300))
 def test_consistency_is_proved_for_every_older_size_and_refused_for_any_flipped_byte(
     data: st.DataObject, new: int
@@ -208,7 +205,6 @@ def test_consistency_is_proved_for_every_older_size_and_refused_for_any_flipped_
     assert refused.value.code is Code.RECORD_INVALID
 
 
-@settings(deadline=None)
 @given(st.data(), st.integers(2, 300))
 def test_consistency_is_refused_for_a_proof_of_other_length(data: st.DataObject, new: int) -> None:
     old = data.draw(st.integers(1, new - 1))
@@ -262,7 +258,6 @@ def test_a_hash_of_another_length_is_refused_everywhere() -> None:
         merkle.verify_consistency(1, 1, b"short", b"short", [])
 
 
-@settings(deadline=None)
 @given(st.data(), sizes)
 def test_coordinates_name_all_nodes_that_a_proof_reads_each_once(data: st.DataObject, size: int) -> None:
     index = data.draw(st.integers(0, size - 1))
