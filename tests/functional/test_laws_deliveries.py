@@ -262,3 +262,15 @@ async def test_what_is_kept_of_a_delivery_is_sealed(world: World) -> None:
         for stored in await world.sql(f"select * from {table}"):  # noqa: S608 - four words of this test
             assert LI.id_number not in str(stored)
             assert LI.name not in str(stored)
+
+
+async def test_a_revocation_is_final_for_its_number_and_a_new_number_counts(world: World) -> None:
+    who = person(31, "张三")
+    await world.employ(FACTORY, who)
+    await world.complete("N-1", who)
+    await world.revoke("N-1")
+    corrected = world.cvt.completed(world.course("N-1", who, revision=2), event="completion.corrected")
+    await world.post(world.cvt.delivery(corrected, "again", world.now))
+    assert (await world.states(who))[-1] == "refused"
+    await world.complete("N-2", who)
+    assert (await world.states(who))[-1] == "granted"
