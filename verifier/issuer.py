@@ -300,12 +300,21 @@ class _Builder:
         issued = record.kind(issuable.state, last)
         if issued is None:
             return
+        issuable = record.about(issuable, issued)
         new = self._issuer.sign_record(issuable, issued, self.position, next(self._places), self._now)
         self._issued[issuable.learner_id, issuable.entitlement] = new
         self.records.append(new)
         signed = new.jws.rsplit(".", 1)[0].encode()
         body = record.entry(issuable, new.record_id, issued, sha256(signed).digest())
         self._append("record", body, office=issuable.office, record_id=new.record_id)
+        self._tell_former_office(issuable, new)
+
+    def _tell_former_office(self, issuable: Issuable, new: NewRecord) -> None:
+        """An office whose grant now counts at another one would see of the new record only a leaf hash."""
+        before = issuable.previous
+        if before is not None and before.kind == record.GRANTED and before.office != issuable.office:
+            body = {"supersedes": before.record_id, "by": new.record_id, "office": before.office}
+            self._append("superseded", body, office=before.office)
 
     def _after_batch(self, issuable: Issuable) -> Issuable:
         """With the record before it, where that one is issued in this same batch."""
@@ -314,7 +323,15 @@ class _Builder:
             return issuable
         return replace(
             issuable,
-            previous=IssuedRecord(before.record_id, before.kind, before.status_list, before.status_index),
+            previous=IssuedRecord(
+                before.record_id,
+                before.kind,
+                before.status_list,
+                before.status_index,
+                before.issuable.office,
+                before.issuable.month,
+                before.issuable.uscc,
+            ),
         )
 
     def add_evidence_root(self, evidence: Sequence[tuple[str, bytes]]) -> None:

@@ -15,11 +15,15 @@ refused             none, or not a grant   ``refused``; an earlier refusal becom
 pending             a grant                ``revoked``; the last becomes invalid
 pending             none, or not a grant   nothing: unknown is not no
 ==================  =====================  ====================================
+
+Whoever got a grant hears what becomes of it: a revocation goes to the office of the grant that it revokes,
+and where a grant is superseded by one of another office, an entry ``superseded`` tells the former.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -60,6 +64,30 @@ def statuses(issued: str, last: str | None) -> tuple[Status, Status | None]:
     if last is None:
         return Status.VALID, None
     return Status.VALID, Status.INVALID if issued == REVOKED else Status.SUPERSEDED
+
+
+def about(issuable: Issuable, issued: str) -> Issuable:
+    """What a record is about: a revocation is about the grant that it takes back, not about what came after.
+
+    It goes to the office that got the grant, and names its month. If the decision now looks at another
+    employer, that one is nobody's business there.
+    """
+    revoked = issuable.previous
+    if issued != REVOKED or revoked is None:
+        return issuable
+    same = issuable.uscc == revoked.uscc
+    return replace(
+        issuable,
+        office=revoked.office,
+        month=revoked.month,
+        uscc=revoked.uscc,
+        dispatched_by=issuable.dispatched_by if same else None,
+        disclosures={
+            name: value
+            for name, value in issuable.disclosures.items()
+            if same or name not in {"employer", "dispatched_by"}
+        },
+    )
 
 
 def disclosures(issuable: Issuable, randbytes: RandomBytes) -> list[Disclosure]:

@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.functional.world import FACTORY, ORIGIN, World, make_issuer
+from tests.functional.world import FACTORY, ORIGIN, WORKSHOP, World, make_issuer, row
 from verifier import issuer as issuing
 from verifier import merkle, offline
 from verifier.cli.simulator import person
@@ -339,3 +339,67 @@ async def test_what_was_erased_is_disclosed_no_more(world: World) -> None:
 
 def test_an_issuers_keys_are_not_shown(small_world: World) -> None:
     assert repr(replace(small_world.issuer_keys)) == "IssuerKeys()"
+
+
+# --- whoever got a grant hears what becomes of it, though the next decision is another office's
+
+
+ELSEWHERE = "652302"
+
+
+async def employed_here_then_elsewhere(world: World, **later: str) -> None:
+    """Until March in the factory, from April in the workshop, which another office admitted."""
+    await world.roster(FACTORY, [row(LI, to="2021-03-31")])
+    await world.roster(WORKSHOP, [row(LI, from_="2021-04-01", **later)])
+    await world.admit(FACTORY)
+    await world.admit(WORKSHOP, office=ELSEWHERE)
+    await world.evaluate()
+    await world.complete("N-1", LI)
+    await world.complete("N-2", LI, completed_at=datetime(2021, 5, 5, 2, tzinfo=UTC))
+    await world.issue()
+
+
+async def test_a_revocation_goes_to_the_office_whose_grant_it_revokes(world: World) -> None:
+    await employed_here_then_elsewhere(world, category="技术工人")
+    await world.revoke("N-1")
+    await world.issue()
+    granted_, revoked = await world.records()
+    assert [(one.kind, one.office, one.month) for one in (granted_, revoked)] == [
+        ("granted", "652301", date(2021, 3, 1)),
+        ("revoked", "652301", date(2021, 3, 1)),
+    ]
+    disclosed = (await verified(world, revoked.position)).claims
+    assert disclosed["decision"]["office"] == "652301"
+    assert "employer" not in disclosed
+    assert WORKSHOP not in revoked.sd_jwt
+    assert await world.fsck() == []
+
+
+async def test_a_revocation_by_a_correction_to_another_person_reaches_the_office_too(world: World) -> None:
+    await world.employ(FACTORY, LI)
+    await world.complete("N-1", LI)
+    await world.issue()
+    corrected = world.cvt.completed(world.course("N-1", WANG, revision=2), event="completion.corrected")
+    await world.post(world.cvt.delivery(corrected, "c-1", world.now))
+    await world.issue()
+    assert [(one.kind, one.office) for one in await world.records()] == [
+        ("granted", "652301"),
+        ("revoked", "652301"),
+    ]
+
+
+async def test_an_office_is_told_that_its_grant_now_counts_at_another_one(world: World) -> None:
+    await employed_here_then_elsewhere(world)
+    await world.revoke("N-1")
+    await world.issue()
+    before, after = await world.records()
+    assert [(one.kind, one.office) for one in (before, after)] == [
+        ("granted", "652301"),
+        ("granted", ELSEWHERE),
+    ]
+    entries, _ = await world.store.feed(-1, 100)
+    [told] = [entry for entry in entries if entry.kind == "superseded"]
+    assert told.office == "652301"
+    body = json.loads(told.body)
+    assert (body["supersedes"], body["by"]) == (before.record_id, after.record_id)
+    assert await world.fsck() == []

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.functional.world import World, row
+from tests.functional.world import BUREAU, FACTORY, World, row
 from verifier import replay as replays
 from verifier.cli.simulator import enterprise_code, person
 from verifier.errors import AccessDenied
@@ -130,3 +130,21 @@ async def test_a_clerks_row_is_part_of_what_is_replayed(small_world: World) -> N
     decisions = await small_world.sql("select decision_id from decisions")
     for (decision,) in decisions:
         assert (await replayed(small_world, decision)).same is True
+
+
+async def test_a_decision_under_a_claimed_month_is_replayed_too(world: World) -> None:
+    await adopt(world)
+    await world.employ(FACTORY, WORKER)
+    await world.complete("N-1", WORKER)
+    await world.complete("N-2", WORKER)
+    await world.issue()
+    [record] = await world.records()
+    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.revoke("N-1")
+    assert await world.states(WORKER) == ["granted", "pending"]
+    await world.issue()
+    await world.claims.step(BUREAU, record.record_id, "release", "撤销")
+    await world.evaluate()
+    assert await world.states(WORKER) == ["granted", "pending", "granted"]
+    for (decision,) in await world.sql("select decision_id from decisions"):
+        assert (await replayed(world, decision)).same is True

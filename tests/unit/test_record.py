@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from verifier.ports.issuing import Issuable, IssuedRecord
 from verifier.signatures.status_list import Status
 
 NOW = datetime(2021, 7, 1, 4, tzinfo=UTC)
+MONTH, FORMER = date(2021, 2, 1), Uscc("91650000MA0000001H")
 DISCLOSED = {"employer": "某企业", "name": "张三", "id_number": "999901199001010014"}
 CLAUSE = {
     "clause": "course-proof",
@@ -45,7 +47,7 @@ def issuable(
         dispatched_by=None,
         trace=trace,
         disclosures=DISCLOSED,
-        previous=IssuedRecord("r-0", previous, 0, 7) if previous else None,
+        previous=IssuedRecord("r-0", previous, 0, 7, "652302", MONTH, FORMER) if previous else None,
     )
 
 
@@ -148,3 +150,20 @@ def test_personal_claims_are_disclosures_in_a_fixed_order_each_with_its_salt() -
     payload = record.payload(visible(issuable()), hidden)
     assert len(payload["_sd"]) == 3
     assert not any(value in str(payload) for value in DISCLOSED.values())
+
+
+def test_only_a_revocation_is_about_the_record_before_it() -> None:
+    other = issuable("granted")
+    assert record.about(other, "granted") is other
+    alone = issuable()
+    assert record.about(alone, "revoked") is alone
+    revoked = record.about(other, "revoked")
+    assert (revoked.office, revoked.month, revoked.uscc) == ("652302", MONTH, FORMER)
+
+
+def test_a_revocation_names_no_employer_that_the_grant_did_not_name() -> None:
+    revoked = record.about(issuable("granted"), "revoked")
+    assert set(revoked.disclosures) == {"name", "id_number"}
+    same = replace(issuable("granted"), uscc=FORMER, dispatched_by=FORMER)
+    assert record.about(same, "revoked").disclosures == DISCLOSED
+    assert record.about(same, "revoked").dispatched_by == FORMER

@@ -64,9 +64,6 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
 def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serve = commands.add_parser("serve", help="运行服务 · run the service")
     serve.set_defaults(run=running.serve)

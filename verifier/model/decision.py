@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
@@ -156,7 +156,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the policy says of a case; becomes a ``Decision`` when it is recorded.
+    """What the policy says of a case; becomes a decision's revision when it is recorded.
 
     Attributes:
         candidate: the chosen completion and employer; None when there is no completion left.
@@ -197,16 +197,6 @@ class ReviewNeed:
 
     kind: str
     about: tuple[FactId, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A recorded verdict: an append-only revision for (learner, entitlement)."""
-
-    decision_id: DecisionId
-    revision: int
-    decided_at: datetime
-    verdict: Verdict = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

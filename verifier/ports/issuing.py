@@ -24,12 +24,15 @@ class OutboxItem:
 
 @dataclass(frozen=True, slots=True)
 class IssuedRecord:
-    """The newest record of a learner's entitlement."""
+    """The newest record of a learner's entitlement, and whom it was for."""
 
     record_id: str
     kind: str
     status_list: int
     status_index: int
+    office: str
+    month: date | None
+    uscc: Uscc | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,15 @@ class Issuing(Deciding):
             .where(tuple_(table.c.learner_id, table.c.entitlement, table.c.position).in_(newest))
         )
         return {
-            (row.learner_id, row.entitlement): IssuedRecord(row.record_id, row.kind, row.list_id, row.place)
+            (row.learner_id, row.entitlement): IssuedRecord(
+                row.record_id,
+                row.kind,
+                row.list_id,
+                row.place,
+                row.office,
+                row.month,
+                Uscc(row.uscc) if row.uscc else None,
+            )
             for row in rows
         }
 

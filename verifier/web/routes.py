@@ -94,7 +94,6 @@ class Route:
         parameters: of the query; any other is refused.
         takes: schema of the body by media type.
         gives: schema of the answer by media type.
-        success: status of the answer.
         envelope: the form of its errors, where it is not a problem document.
     """
 
@@ -106,7 +105,6 @@ class Route:
     parameters: tuple[Number | Word, ...] = ()
     takes: Mapping[str, Schema] = field(default_factory=dict)
     gives: Mapping[str, Schema] = field(default_factory=lambda: {JSON: OBJECT})
-    success: int = 200
     envelope: Callable[[web.Request, Services], Envelope | None] | None = None
 
 
