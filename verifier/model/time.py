@@ -63,7 +63,9 @@ def _read(text: str, form: TimeFormat) -> datetime:
     if form is TimeFormat.EPOCH_MILLISECONDS and _MILLISECONDS.fullmatch(text):
         return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text))
     if form is TimeFormat.COMPACT_BEIJING and _COMPACT.fullmatch(text):
-        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=BEIJING).astimezone(UTC)
+        # Not strptime: its first use imports code that asks the machine for its locale and time zone.
+        month, day, hour, minute, second = (int(text[start : start + 2]) for start in range(4, 14, 2))
+        return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=BEIJING).astimezone(UTC)
     raise ValueError("not a moment of this format")
 
 
