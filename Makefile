@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check fix lock clean
+.PHONY: demo test check bench fix lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python -m verifier demo $(if $(ONCE),--once)
@@ -19,6 +19,10 @@ check: $(VENV)/.tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m verifier db check
+
+# Fails if a goal is missed; docs/benchmarks.md says what is compared. On a machine that does nothing else.
+bench: $(VENV)/.tests
+	$(BIN)/python -m benchmarks.verification $(ARGS)
 
 fix: $(VENV)/.tests
 	$(BIN)/ruff check --fix .

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from adapters.china_vocational_training import ChinaVocationalTraining
+from adapters.employment_training import EmploymentTraining
+from adapters.mohrss_training import MohrssTraining
+from adapters.national_personnel import NationalPersonnel
 from adapters.new_occupation import NewOccupation
+from adapters.skill_master import SkillMaster
 from verifier.ports import Adapter
 
-ADAPTERS: Final[tuple[Adapter, ...]] = (ChinaVocationalTraining(), NewOccupation())
+ADAPTERS: Final[tuple[Adapter, ...]] = (
+    ChinaVocationalTraining(),
+    NewOccupation(),
+    EmploymentTraining(),
+    NationalPersonnel(),
+    MohrssTraining(),
+    SkillMaster(),
+)

@@ -12,10 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from verifier.errors import AdapterError, Code, SignatureRejected
 from verifier.model import envelope, fields
 from verifier.model.certificate import CertificateFields, DocumentKind
 from verifier.model.delivery import (
+    Accepts,
     Acknowledgment,
     AuthenticatedCallback,
     Callback,
@@ -28,10 +31,10 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
-from verifier.model.trust import TransportKey
 from verifier.signatures import webhooks
 from verifier.signatures.documents import json_object
 from verifier.signatures.steps import Step
+from verifier.signatures.transport import TransportKey
 
 TOLERANCE_SECONDS: Final = 300
 """Standard Webhooks leaves the window to the receiver; its own libraries take five minutes."""
@@ -94,7 +97,7 @@ class ChinaVocationalTraining:
     slug: PlatformSlug = PlatformSlug("china_vocational_training")
     name: str = "中国职业培训在线"
     profile: Literal["assumed", "confirmed"] = "assumed"
-    content_types: frozenset[str] = frozenset({"application/json"})
+    accepts: Accepts = Accepts(frozenset({"application/json"}))
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime
@@ -119,7 +122,7 @@ class ChinaVocationalTraining:
                     signatures=signatures,
                     body=callback.body,
                     secrets=() if key.secret is None else (key.secret,),
-                    public_keys=() if key.public_key is None else (key.public_key,),
+                    public_keys=(key.public_key,) if isinstance(key.public_key, Ed25519PublicKey) else (),
                     now=now,
                     tolerance_seconds=TOLERANCE_SECONDS,
                 )

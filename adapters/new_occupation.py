@@ -2,22 +2,23 @@
 
 No interface, signature scheme or certificate format of this platform is published. This profile assumes what
 government gateways in China ask for (HMAC over method, path, time and body digest, in headers with the
-system's own prefix), batches as regulators take them, and fields named by their initials in pinyin. A real
-format replaces these tables. The page for senders is ``docs/platforms/new_occupation.md``.
+system's own prefix), batches as regulators take them, fields named by their initials in pinyin, and
+certificates signed under an electronic certification authority's root, whose certificates come with each
+document. A real format replaces these tables. The page for senders is ``docs/platforms/new_occupation.md``.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from verifier.errors import AdapterError, Code, SignatureRejected
 from verifier.model import envelope, fields
-from verifier.model.certificate import CertificateFields, DocumentKind
+from verifier.model.certificate import CertificateFields, CertificateKind, DocumentKind
 from verifier.model.delivery import (
+    Accepts,
     Acknowledgment,
     AuthenticatedCallback,
     Callback,
@@ -30,11 +31,11 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
-from verifier.model.trust import TransportKey
 from verifier.signatures import gateway
 from verifier.signatures.documents import json_object
 from verifier.signatures.hmac import hmac_sha256
 from verifier.signatures.steps import Step
+from verifier.signatures.transport import TransportKey
 
 TOLERANCE_SECONDS: Final = 90
 """As 浙江's X-BG-HMAC has it; the time is in epoch seconds, so no time zone can be mistaken."""
@@ -90,6 +91,7 @@ FIELDS: Final = EventFields(
     issuer=TextField("fzjg", 256, form=IDENTIFIER),
     number=TextField("zsbh", 64, form=IDENTIFIER),
     reason=TextField("reason", 500),
+    kind=CertificateKind.JWS_X5C,
 )
 
 
@@ -99,7 +101,7 @@ class NewOccupation:
     slug: PlatformSlug = PlatformSlug("new_occupation")
     name: str = "新职业学习平台"
     profile: Literal["assumed", "confirmed"] = "assumed"
-    content_types: frozenset[str] = frozenset({"application/json"})
+    accepts: Accepts = Accepts(frozenset({"application/json"}))
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime
@@ -160,13 +162,7 @@ def _delivery_id(body: bytes, secret: bytes) -> DeliveryId:
 
 
 def _names(items: Sequence[Any]) -> list[str]:
-    """A name for each item: its id, with its position where the id is missing or not the only one."""
-    ids = [_item_id(item) for item in items]
-    count = Counter(ids)
-    return [
-        name if name and count[name] == 1 else f"{name}#{position}"  # "#" is in no itemId
-        for position, name in enumerate(ids)
-    ]
+    return fields.distinct([_item_id(item) for item in items])  # "#" is in no itemId
 
 
 def _item_id(item: Any) -> str:

@@ -7,44 +7,54 @@ store's internals nor the issuer: it gets ports, and keys of its own that live a
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters import ADAPTERS
-from verifier import evaluator, keyfiles, ledger, pipeline
+from adapters.declared import load_all
+from verifier import confined, evaluator, keyfiles, ledger, pipeline, sandbox
+from verifier.adoption import RegisterDesk, Rulebooks
+from verifier.confined import Confined, Rules
 from verifier.desks import ClaimDesk, EnterpriseDesk
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
-from verifier.keyring import load_register
+from verifier.keyring import load_packed, pack
 from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.operations import Operations, SourceForm
-from verifier.pipeline import Prepared, Rulebook
-from verifier.policy import load
+from verifier.pipeline import Rulebook
+from verifier.platforms import PlatformDesk
 from verifier.ports import Adapter, Digest
+from verifier.preparing import Prepared
+from verifier.receiving import Receiving, Threads, takes_long
+from verifier.rereading import Rereading
 from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
+from verifier.silence import Silence
+from verifier.sources import read_register, rulebook, sandbox_register
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
 from verifier.store.schema import require_current, upgrade
 from verifier.store.store import Store
+from verifier.watch import FailureWriter, SilenceWatch
 from verifier.web import server
 from verifier.web.admin import build as build_admin
 from verifier.web.admin import listen
-from verifier.web.services import HttpLimits, Services
+from verifier.web.errors import audit
+from verifier.web.services import HttpLimits, Services, TryOut
 from verifier.workers import Crew
-
-SHORT_BYTES = 16_384
-"""A body up to this length holds few enough certificates to be verified at once."""
 
 
 def now() -> datetime:
@@ -62,28 +72,26 @@ def ephemeral_key() -> SigningKey:
     return SigningKey(f"web-{secrets.token_hex(8)}", Algorithm.ES256, ec.generate_private_key(ec.SECP256R1()))
 
 
-def rulebook(settings: Settings) -> tuple[Rulebook, tuple[SourceForm, SourceForm]]:
-    """Read the policy and the trust register, and keep their source forms to be adopted.
+def profiles(settings: Settings) -> tuple[tuple[Adapter, ...], tuple[SourceForm, ...]]:
+    """Read the profiles of declared platforms, and keep their source form to be adopted.
+
+    All of them are one source form, so that the ledger says which were in force, and which no longer.
 
     Raises:
-        ConfigurationError: one of them is missing or wrong.
+        ConfigurationError: the directory is not there, or a profile is wrong; all that is wrong is listed.
     """
-    issuers = settings.register.parent / "issuers"
-    files = {"trust.toml": keyfiles.read_public(settings.register)}
-
-    def read_key(name: str) -> bytes:
-        return files.setdefault(f"issuers/{name}", keyfiles.read_public(issuers / name))
-
-    register = load_register(
-        files["trust.toml"], read_key, lambda name: keyfiles.read_secret(settings.secrets_dir / name)
-    )
-    raw = keyfiles.read_public(settings.policy)
-    policy = load(raw)
-    content = json.dumps({name: text.decode() for name, text in files.items()}, ensure_ascii=False)
-    return Rulebook(policy, register), (
-        SourceForm("policy", policy.digest, raw.decode(), {"policy": policy.pin}),
-        SourceForm("register", register.digest, content, {"platforms": sorted(register.platforms)}),
-    )
+    directory = settings.profiles
+    if directory == Path():
+        return (), ()
+    if not directory.is_dir():
+        raise ConfigurationError(
+            Code.CONFIGURATION_INVALID, "the directory cannot be read", pointer="profiles"
+        )
+    files = {path.name: keyfiles.read_public(path) for path in sorted(directory.glob("*.toml"))}
+    declared = load_all(files, taken={adapter.slug for adapter in ADAPTERS})
+    content = pack(files)
+    said = {"profiles": {platform.slug: platform.declaration.digest for platform in declared}}
+    return declared, (SourceForm("profile", sha256(content.encode()).hexdigest(), content, said),)
 
 
 def open_database(settings: Settings) -> Database:
@@ -119,13 +127,18 @@ class Service:
 
     settings: Settings
     store: Store
-    rules: Rulebook
+    rulebooks: Rulebooks
     issuer: Issuer
     operations: Operations
     services: Services
     sources: Sequence[SourceForm]
     crew: Crew
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def rules(self) -> Rulebook:
+        """The rulebook in force."""
+        return self.rulebooks()
 
     async def prepare(self) -> None:
         """Bring the schema up to date, or refuse another version's where others may be using it.
@@ -186,12 +199,44 @@ def compose(settings: Settings) -> Service:
         ConfigurationError: a key, file or parameter is missing or wrong, or the database is held.
     """
     rules, sources = rulebook(settings)
+    declared, profile_forms = profiles(settings)
+    adapters = (*ADAPTERS, *declared)
+    rulebooks = Rulebooks(rules)
     field_keys = keyfiles.load_fields(settings.secrets_dir)
     issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
     crew = Crew()
     database = open_database(settings)
     store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
-    issuer = Issuer(
+    issuer = _issuer(settings, store, issuer_keys)
+    digest, by_slug = field_keys.digest, _by_slug(adapters)
+    apart = Confined(read_apart, lambda: _rules_apart(rulebooks, declared, settings.secrets_dir))
+    threads, group = Threads(), _group_commit(store, rulebooks)
+    receiving = Receiving(store.documents, group.submit, rulebooks, digest, now, apart, threads)
+    rereading = Rereading(store, lambda: by_slug, rulebooks, digest, now, new_id, apart)
+    crew.add("evaluator", lambda: evaluator.step(store, rulebooks, clock=now, new_id=new_id))
+    crew.add("issuer", issuer.step)
+    crew.add("rereader", rereading.step)
+    stack = AsyncExitStack()
+    stack.push_async_callback(database.close)
+    stack.callback(apart.close)
+    stack.callback(threads.close)
+    services = replace(
+        _services(settings, store, receiving, by_slug, issuer_keys),
+        failed=crew.failed,
+        try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
+    )
+    operations = Operations(store, now, new_id, os.urandom)
+    register = RegisterDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings), now)
+    platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
+    operations = replace(operations, further={**register.table(), **platforms.table(), **rereading.table()})
+    stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
+    stack.push_async_callback(group.drain)
+    every_source = (*sources, *profile_forms)
+    return Service(settings, store, rulebooks, issuer, operations, services, every_source, crew, stack)
+
+
+def _issuer(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer:
+    return Issuer(
         store,
         issuer_keys,
         CheckpointFile(settings.kept_checkpoint),
@@ -201,45 +246,92 @@ def compose(settings: Settings) -> Service:
         randbytes=os.urandom,
         new_id=new_id,
     )
-    crew.add("evaluator", lambda: evaluator.step(store, lambda: rules, clock=now, new_id=new_id))
-    crew.add("issuer", issuer.step)
-    intake = _Intake(store, rules, field_keys.digest)
-    services = replace(_services(settings, store, intake, issuer_keys), failed=crew.failed)
-    operations = Operations(store, now, new_id)
-    service = Service(settings, store, rules, issuer, operations, services, sources, crew)
-    service.stack.push_async_callback(database.close)
-    service.stack.push_async_callback(intake.group.drain)
-    return service
 
 
-class _Intake:
-    """Callbacks of every platform, into one group commit."""
+def _group_commit(store: Store, rulebooks: Rulebooks) -> GroupCommit[Prepared, DeliveryOutcome]:
+    async def commit(group: Sequence[Prepared]) -> Sequence[DeliveryOutcome]:
+        return await store.intake(lambda tx: pipeline.record(tx, group, rulebooks(), now(), new_id))
 
-    def __init__(self, store: Store, rules: Rulebook, digest: Digest) -> None:
-        self._store, self.rules, self.digest = store, rules, digest
-        self.group = GroupCommit(self._commit)
-
-    async def _commit(self, group: Sequence[Prepared]) -> Sequence[DeliveryOutcome]:
-        return await self._store.intake(lambda tx: pipeline.record(tx, group, self.rules, now(), new_id))
-
-    async def submit(self, adapter: Adapter, callback: Callback) -> DeliveryOutcome:
-        arguments = (adapter, callback, self.rules.register, self.digest, now())
-        if len(callback.body) <= SHORT_BYTES:
-            return await self.group.submit(pipeline.prepare(*arguments))
-        # Many signatures take longer than the loop may be held up.
-        return await self.group.submit(await asyncio.to_thread(pipeline.prepare, *arguments))
+    return GroupCommit(commit)
 
 
-def _services(settings: Settings, store: Store, intake: _Intake, issuer_keys: IssuerKeys) -> Services:
-    rules, digest = intake.rules, intake.digest
+def read_apart(
+    connection: Connection, declared: Sequence[Adapter], packed: str, secrets_dir: Path
+) -> None:  # pragma: no cover - runs in processes that are killed; tests/functional/test_confined_service.py
+    """The main function of a process that reads documents under limits.
+
+    Args:
+        connection: to the service.
+        declared: the platforms that are declared.
+        packed: the register in force.
+        secrets_dir: of its transport secrets.
+    """
+    register = load_packed(packed, lambda name: keyfiles.read_secret(secrets_dir / name))
+    confined.serve(connection, _by_slug((*ADAPTERS, *declared)), register, confined.MEMORY_BYTES)
+
+
+def _by_slug(adapters: Sequence[Adapter]) -> Mapping[str, Adapter]:
+    return {adapter.slug: adapter for adapter in adapters}
+
+
+def _rules_apart(rulebooks: Rulebooks, declared: Sequence[Adapter], secrets_dir: Path) -> Rules:
+    return Rules(str(rulebooks.exchanged), (declared, rulebooks().register.packed, secrets_dir))
+
+
+def _sandbox(
+    settings: Settings,
+    rulebooks: Rulebooks,
+    declared: Sequence[Adapter],
+    digest: Digest,
+    threads: Threads,
+    stack: AsyncExitStack,
+) -> TryOut | None:
+    """Callbacks by another register, which leave nothing behind; None where there is none."""
+    register = sandbox_register(settings, rulebooks().register)
+    if register is None:
+        return None
+    rules = Rules("sandbox", (declared, register.packed, settings.sandbox_secrets_dir))
+    apart = Confined(read_apart, lambda: rules, workers=1)
+    stack.callback(apart.close)
+    tenant = sandbox.Tenant(register, lambda: rulebooks().register, digest, now, apart)
+
+    async def try_out(adapter: Adapter, callback: Callback) -> sandbox.Trial:
+        attempt = partial(tenant.attempt, adapter, callback)
+        return await threads.run(attempt) if takes_long(adapter, callback) else attempt()
+
+    return try_out
+
+
+def _watch(crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], services: Services) -> FailureWriter:
+    def measured(found: Silence) -> None:
+        services.metrics.watched(found.platform, found.seconds, silent=found.silent)
+
+    def alarm(found: Silence) -> None:
+        audit("alarm", code="platform_silent", platform=found.platform)
+
+    writer = FailureWriter(store, services.failures, now)
+    crew.add("failures", writer.step)
+    crew.add("silence", SilenceWatch(store, lambda: rulebooks().register, now, measured, alarm).step)
+    return writer
+
+
+def _services(
+    settings: Settings,
+    store: Store,
+    receiving: Receiving,
+    adapters: Mapping[str, Adapter],
+    issuer_keys: IssuerKeys,
+) -> Services:
+    digest = receiving.digest
     return Services(
         issuer=settings.base_url,
-        adapters={adapter.slug: adapter for adapter in ADAPTERS},
-        submit=intake.submit,
+        adapters=adapters,
+        submit=receiving.submit,
         disclose=store.disclose,
         reading=store,
+        arrivals=store,
         assertions=store,
-        enterprises=EnterpriseDesk(store, lambda: rules, digest, now, new_id),
+        enterprises=EnterpriseDesk(store, receiving.rulebook, digest, now, new_id),
         claims=ClaimDesk(store, now, new_id),
         token_key=ephemeral_key(),
         answer_key=ephemeral_key(),

@@ -4,7 +4,7 @@
 2. the tree from the leaves: every stored node, the root, the checkpoint and its signature;
 3. every evidence root from the evidence it covers, and every row from its evidence: altered, removed, added;
 4. every record: its signing input against its entry, its signature, its disclosures, its status;
-5. kept bodies of deliveries against their keyed digests;
+5. kept bodies of deliveries and uploaded documents against their keyed digests;
 6. slots against the newest decisions.
 
 What it finds is a list; an empty list means that the database is what was signed.
@@ -72,6 +72,7 @@ def check(tx: AuditTransaction, trusted: Trusted) -> list[Finding]:
             Finding(kind, f"records {record.record_id}") for kind in _record(record, entries, trusted)
         ]
     findings += [Finding("delivery_body_altered", f"deliveries {where}") for where in tx.altered_bodies()]
+    findings += [Finding("document_altered", f"documents {where}") for where in tx.altered_documents()]
     findings += [Finding("slot_without_grant", f"slots {where}") for where in tx.slots_without_grant()]
     return findings
 

@@ -7,7 +7,9 @@ A certificate number (issuer, number scope, number) stands for one completion. W
    or the same revision issued later): a **correction**, which supersedes what stood there, also when the
    person named in it is another one;
 3. content older than what stands there: kept in its delivery, changing nothing;
-4. other content of the same revision and moment, not declared: a **conflict**, for a reviewer.
+4. other content of the same revision and moment, not declared: a **conflict**, for a reviewer;
+5. anything proven now, where what stands there came by a key that was perhaps somebody else's by then: it
+   supersedes it, be the content older, other or identical. That is how an issuer mends a compromise.
 
 A revocation is for the number, whether it comes before or after the completion, and stands once.
 """
@@ -36,12 +38,14 @@ class Proven:
 
     Attributes:
         digest: keyed digest of the certificate's content.
+        first_received_at: when the signed content first reached this service; None means now.
     """
 
     event: Event
     certificate: VerifiedCertificate
     holder: PersonName
     digest: bytes = field(repr=False)
+    first_received_at: datetime | None = None
 
     @property
     def reference(self) -> Reference:
@@ -56,6 +60,7 @@ class Numbers:
     Attributes:
         current: the completion that stands under each number.
         revoked: numbers that are revoked.
+        doubtful: of ``current``, what came by a key that the register calls compromised by then.
         facts: to be appended, in order.
         affected: learners whose decision must be taken again.
         reviews: questions to open, by the learner they are about.
@@ -65,6 +70,7 @@ class Numbers:
     at: datetime
     current: dict[Reference, CompletionFact]
     revoked: set[Reference]
+    doubtful: frozenset[FactId] = frozenset()
     facts: list[CompletionFact | RevocationFact] = field(default_factory=list)
     affected: set[LearnerId] = field(default_factory=set)
     reviews: list[tuple[LearnerId, ReviewNeed]] = field(default_factory=list)
@@ -75,8 +81,8 @@ class Numbers:
         """Take in a completion or a correction of one."""
         item = proven.event.item
         standing = self.current.get(proven.reference)
-        if standing is None:
-            return self._stand(proven, learner, platform, source, None)
+        if standing is None or standing.fact_id in self.doubtful:
+            return self._stand(proven, learner, platform, source, standing)
         if standing.content_digest == proven.digest:
             return ItemOutcome(item, ItemState.DUPLICATE)
         older = (standing.revision, standing.issued_at)
@@ -120,6 +126,7 @@ class Numbers:
             recorded_at=self.at,
             source=source,
             supersedes=standing.fact_id if standing else None,
+            first_received_at=proven.first_received_at,
         )
         self.facts.append(fact)
         self.current[proven.reference] = fact

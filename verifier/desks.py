@@ -116,7 +116,7 @@ class EnterpriseDesk:
                 people,
                 at=at,
                 policy=rules.policy,
-                platforms=rules.register.platforms,
+                register=rules.register,
                 client_id=client.client_id,
             )
         )

@@ -7,7 +7,7 @@
    keeps pending, else the candidate can be granted.
 3. The holder of the month stays as long as its clauses are all Met. If they are not, its month counts as
    free, unless it is blocked. Then the first candidate in the written order that can be granted is taken;
-   else the first pending one; else the first refused one, those whose certificate stands before revoked ones.
+   else the first pending one; else the first refused one, and of these first those whose certificate stands.
 4. Questions for a person are asked only where the answer can change something now.
 
 No completion at all (say, a correction moved the only one to somebody else) is a refusal without candidate
@@ -74,6 +74,11 @@ class _Judged:
         return Candidate(
             self.facts.completion.fact_id, row.fact_id if row else None, row.uscc if row else None
         )
+
+    @property
+    def proven(self) -> bool:
+        """Whether the clause on the proof, in the policy's revision of it, lets the certificate stand."""
+        return not any(c.clause == "course-proof" and isinstance(c.outcome, NotMet) for c in self.clauses)
 
     def awaits(self, missing: str) -> bool:
         return any(isinstance(c.outcome, Unknown) and c.outcome.missing == missing for c in self.clauses)
@@ -162,6 +167,7 @@ def _facts(
         employment=row,
         covering=covering,
         revoked=completion.fact_id in case.revoked,
+        doubtful=completion.fact_id in case.doubtful,
         recognised=case.recognised.get(completion.platform, ()),
         admissions=tuple(admission for admission in case.admissions if admission.uscc == uscc),
         scopes=tuple(scope for scope in case.scopes if scope.uscc == uscc),
@@ -231,7 +237,7 @@ def _choose(
 
 def _rank(judged: _Judged) -> tuple[int, bool]:
     order = (State.GRANTED, State.PENDING, State.REFUSED)
-    return order.index(judged.state), judged.facts.revoked
+    return order.index(judged.state), judged.facts.revoked or not judged.proven
 
 
 def _waiting(candidates: Sequence[ClauseFacts], policy: Policy, chosen: _Judged) -> tuple[Candidate, ...]:

@@ -57,14 +57,22 @@ class Code(StrEnum):
     DELIVERY_UNREADABLE = "delivery_unreadable"
     FIELD_MISSING = "field_missing"
     FIELD_INVALID = "field_invalid"
+    XML_REFUSED = "xml_refused"
+    CHARSET_REFUSED = "charset_refused"
+    PRIVATE_USE_CHARACTER = "private_use_character"
+    TOO_COMPLEX = "too_complex"
+    DOCUMENT_MISSING = "document_missing"
     EVENT_UNKNOWN = "event_unknown"
     COMPLETION_CONFLICT = "completion_conflict"
     # certificates
     CERTIFICATE_MALFORMED = "certificate_malformed"
     CERTIFICATE_HEADER_REFUSED = "certificate_header_refused"
+    DOCUMENT_ALTERED = "document_altered"
     ISSUER_UNKNOWN = "issuer_unknown"
     ISSUER_NOT_ALLOWED = "issuer_not_allowed"
     KEY_UNKNOWN = "key_unknown"
+    CERTIFICATE_CHAIN_REFUSED = "certificate_chain_refused"
+    REVOCATION_UNKNOWN = "revocation_unknown"
     KEY_NOT_VALID_AT_ISSUE = "key_not_valid_at_issue"
     KEY_COMPROMISED = "key_compromised"
     ALGORITHM_REFUSED = "algorithm_refused"
@@ -100,6 +108,7 @@ class Code(StrEnum):
     # availability
     OVERLOADED = "overloaded"
     STORE_UNAVAILABLE = "store_unavailable"
+    PLATFORM_UNAVAILABLE = "platform_unavailable"
     INTERNAL = "internal"
 
 
@@ -238,13 +247,21 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.DELIVERY_UNREADABLE: _said(_P, "报文真实但无法解析，已保留原文，请核对报文格式。", "The message is authentic but cannot be read; it is kept. Check its format."),
     Code.FIELD_MISSING: _said(_P, "缺少必填字段，请补全后重新推送。", "A required field is missing: complete it and push again."),
     Code.FIELD_INVALID: _said(_P, "字段内容不符合规定，请更正后重新推送。", "A field breaks its rule: correct it and push again."),
+    Code.XML_REFUSED: _said(_P, "XML 不合要求（含 DTD、实体、处理指令，或过深、过大、不规范），已保留原文，请更正后重发。", "The XML is refused (a DTD, entities, processing instructions, too deep or large, or not well-formed); it is kept. Correct it and send again."),
+    Code.CHARSET_REFUSED: _said(_P, "报文字符集与声明不符，或含该字符集不允许的字节，请核对编码。", "The message is not in the declared charset: check its encoding."),
+    Code.PRIVATE_USE_CHARACTER: _said(_P, "含自定义区（PUA）字符，无法确认是哪个字；请改用 GB 18030-2022 / Unicode 的正式编码后重发。", "It holds private-use characters, which stand for no certain character: use the standard code points."),
+    Code.TOO_COMPLEX: _said(_P, "文件过大或过于复杂，在限定的时间和内存内无法读取，请精简后重发。", "The document cannot be read within the limits of time and memory: simplify it."),
+    Code.DOCUMENT_MISSING: _said(_P, "所引文件尚未收到；收到后自动处理，无需重发本条。", "The file that it names has not come yet; it is read by itself once the file comes."),
     Code.EVENT_UNKNOWN: _said(_O, "事件类型未登记，已保留，待运营方确认。", "The event type is not known; it is kept for the operator."),
     Code.COMPLETION_CONFLICT: _said(_P, "同一证书编号对应了不同内容且未声明更正，已转人工复核。", "The same certificate number came with other content and no correction was declared; it went to review."),
     Code.CERTIFICATE_MALFORMED: _said(_P, "证书格式错误，请按规范重新签发。", "The certificate is malformed: issue it again as specified."),
     Code.CERTIFICATE_HEADER_REFUSED: _said(_P, "证书头含有不允许的参数（如 jwk、jku、x5u、crit）。", "The certificate's header holds a parameter that is not allowed (such as jwk, jku, x5u, crit)."),
+    Code.DOCUMENT_ALTERED: _said(_P, "文件在签名之后被改动，或签名未覆盖整个文件，请重新签发。", "The document was changed after signing, or the signature does not cover all of it: issue it again."),
     Code.ISSUER_UNKNOWN: _said(_B, "证书签发者未登记，请主管部门确认是否登记。", "The certificate's issuer is not registered: the bureau decides whether it should be."),
     Code.ISSUER_NOT_ALLOWED: _said(_P, "该平台无权转交此签发者的证书。", "This platform may not speak for that issuer."),
     Code.KEY_UNKNOWN: _said(_P, "证书所用密钥未登记，请先登记公钥。", "The certificate's key is not registered: enrol the public key first."),
+    Code.CERTIFICATE_CHAIN_REFUSED: _said(_P, "证书链不能在签发时通向已登记的信任锚，请核对签名证书与中间证书。", "The certificate chain does not lead to a registered anchor at the time of issue: check signer and intermediate certificates."),
+    Code.REVOCATION_UNKNOWN: _said(_O, "没有当前有效的吊销列表，无法确认签名证书是否被吊销，请更新信任名册中的吊销列表。", "No current revocation list says whether the signer's certificate stands: renew the lists in the trust register."),
     Code.KEY_NOT_VALID_AT_ISSUE: _said(_P, "签发时该密钥不在有效期内，请用有效密钥重新签发。", "The key was not valid when the certificate was issued: sign again with a valid key."),
     Code.KEY_COMPROMISED: _said(_P, "该密钥已报失密，失密后首次收到的证书一律不予认可，请用新密钥重新签发。", "The key is reported compromised and this certificate was first received afterwards: sign again with a new key."),
     Code.ALGORITHM_REFUSED: _said(_P, "签名算法与登记不符。", "The signature algorithm is not the registered one."),
@@ -256,7 +273,7 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.NAME_INVALID: _said(_P, "姓名为空、过长或含有不允许的字符，请更正后重新推送。", "The name is empty, too long or holds characters that are not allowed: correct it and push again."),
     Code.USCC_INVALID: _said(_E, "统一社会信用代码不符合规则，请更正。", "The unified social credit code breaks its rule: correct it."),
     Code.TOKEN_REFUSED: _said(_C, "访问令牌无效或已过期，请重新获取。", "The access token is not valid or has expired: get a new one."),
-    Code.CLIENT_ASSERTION_REFUSED: _said(_C, "客户端断言未通过验证，请核对密钥、受众、有效期和 jti。", "The client assertion was not accepted: check key, audience, lifetime and jti."),
+    Code.CLIENT_ASSERTION_REFUSED: _said(_C, "客户端身份验证未通过，请核对断言的密钥、受众、有效期和 jti，或客户端密钥串。", "The client was not authenticated: check the assertion's key, audience, lifetime and jti, or the client secret."),
     Code.SCOPE_INSUFFICIENT: _said(_C, "该客户端没有此项权限。", "This client's role does not include that call."),
     Code.QUOTA_EXCEEDED: _said(_C, "超过调用额度，请稍后再试。", "Over the quota: try again later."),
     Code.ROSTER_ROW_INVALID: _said(_E, "花名册中有不符合规则的行，请按提示更正后重新上传。", "A row of the roster breaks a rule: correct it as shown and upload again."),
@@ -273,5 +290,6 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.STORE_LOCKED: _said(_O, "数据库正被另一进程使用；写操作请通过运行中的服务执行。", "Another process holds the database; writing commands go through the running service."),
     Code.OVERLOADED: _said(_O, "系统繁忙，未作任何处理，请稍后重试。", "Busy; nothing was done. Try again later."),
     Code.STORE_UNAVAILABLE: _said(_O, "数据库暂不可用，未作任何处理，请稍后重试。", "The database is not available; nothing was done. Try again later."),
+    Code.PLATFORM_UNAVAILABLE: _said(_P, "平台接口没有按约定应答，未作任何处理，请稍后重试或联系平台。", "The platform's interface did not answer as agreed; nothing was done. Try again later, or ask the platform."),
     Code.INTERNAL: _said(_O, "内部错误，已记录，请联系运营方并提供请求编号。", "An internal error was recorded: tell the operator the request id."),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The issuer's last checkpoint, in a file outside the database."""
+"""Files that are replaced atomically and durably; of these, the issuer's last checkpoint."""
 
 from __future__ import annotations
 
@@ -21,14 +21,25 @@ class CheckpointFile:
 
     def write(self, note: bytes) -> None:
         """Replace it; after return it survives a power failure."""
-        fresh = self._path.with_name(self._path.name + ".new")
-        with fresh.open("wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace(self._path, note)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: whoever reads it meets the old content or the new, also after a crash.
+
+    After return it survives a power failure.
+
+    Raises:
+        OSError: the directory cannot be written to.
+    """
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -27,15 +27,17 @@ from verifier.model.facts import (
 from verifier.model.person import LearnerId
 from verifier.model.time import iso
 from verifier.policy.wording import explain
-from verifier.ports import Clock, NewId
+from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.operating import OperatingTransaction
 from verifier.ports.reading import Reading
 from verifier.ports.subject import SubjectTransaction
-from verifier.signatures import keys, strict_json
+from verifier.signatures import client_secret, keys, strict_json
 
 T = TypeVar("T")
 Parameters = Mapping[str, str]
 _JWK_BYTES: Final = 8192
+_SECRETS: Final = 2
+"""As many secrets a client has while one replaces the other."""
 
 
 class OperatingUnits(Reading, Protocol):
@@ -56,10 +58,10 @@ class OperatingUnits(Reading, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceForm:
-    """A policy or register as its files say it.
+    """A policy, a register or the profiles of declared platforms as their files say it.
 
     Attributes:
-        kind: ``policy`` or ``register``.
+        kind: ``policy``, ``register`` or ``profile``.
         digest: hex, as decisions pin it.
         content: everything needed to read it again.
         said: what its ledger entry says besides.
@@ -78,6 +80,8 @@ class Operations:
     units: OperatingUnits
     clock: Clock
     new_id: NewId
+    randbytes: RandomBytes
+    further: Mapping[str, Callable[[Parameters], Awaitable[dict[str, Any]]]] = field(default_factory=dict)
 
     def table(self) -> Mapping[str, Callable[[Parameters], Awaitable[dict[str, Any]]]]:
         """Every operation by its name on the command line."""
@@ -85,10 +89,13 @@ class Operations:
             "enterprises admit": self.admit,
             "clients add": self.add_client,
             "clients revoke": self.revoke_client,
+            "clients rotate-secret": self.rotate_secret,
+            "clients drop-secret": self.drop_secret,
             "review list": self.reviews,
             "review close": self.close_review,
             "explain": self.explain,
             "learner show": self.show_learner,
+            **self.further,
         }
 
     async def run(self, name: str, parameters: Parameters) -> dict[str, Any]:
@@ -119,20 +126,20 @@ class Operations:
         return await self.units.operating(work)
 
     async def add_client(self, parameters: Parameters) -> dict[str, Any]:
-        """Register a system: ``client``, ``role``, ``jwk``; ``enterprises``, ``offices`` or ``platform``."""
-        jwk = strict_json.loads(_text(parameters, "jwk").encode(), max_bytes=_JWK_BYTES)
-        if not isinstance(jwk, dict):
-            raise _malformed("jwk")
-        thumbprint = keys.thumbprint(keys.public_jwk(keys.load_public_jwk(jwk)))
+        """Register a system: ``client``, ``role``; ``enterprises``, ``offices`` or ``platform``; ``jwk``.
+
+        In place of ``jwk`` a platform may have a ``secret``, which is made here and shown this once.
+        """
+        key, answer = self._key(parameters)
         wanted = Client(
             client_id=_text(parameters, "client"),
             version=1,
             role=_role(_text(parameters, "role")),
             state=ClientState.ACTIVE,
-            jwk=jwk,
             enterprises=frozenset(uscc(code) for code in _listed(parameters, "enterprises")),
             offices=frozenset(_listed(parameters, "offices")),
             platform=parameters.get("platform", ""),
+            **key,
         )
         _check_scope(wanted)
         before = await self.units.client(wanted.client_id)
@@ -140,20 +147,63 @@ class Operations:
             raise Conflict(Code.SCHEMA_INVALID, "a client of this name exists", pointer="client")
         at = self.clock()
         await self.units.operating(lambda tx: tx.put_client(wanted, at))
-        return {"client": wanted.client_id, "role": wanted.role.value, "key_thumbprint": thumbprint}
+        return {"client": wanted.client_id, "role": wanted.role.value, **answer}
+
+    def _key(self, parameters: Parameters) -> tuple[dict[str, Any], dict[str, str]]:
+        """What a client proves itself with, as members of ``Client``, and what is answered about it."""
+        if parameters.get("secret"):
+            if parameters.get("jwk"):
+                raise _malformed("secret")
+            secret, stored = client_secret.new(self.randbytes)
+            return {"jwk": {}, "secrets": (stored,)}, {"client_secret": secret}
+        jwk = strict_json.loads(_text(parameters, "jwk").encode(), max_bytes=_JWK_BYTES)
+        if not isinstance(jwk, dict):
+            raise _malformed("jwk")
+        thumbprint = keys.thumbprint(keys.public_jwk(keys.load_public_jwk(jwk)))
+        return {"jwk": jwk}, {"key_thumbprint": thumbprint}
 
     async def revoke_client(self, parameters: Parameters) -> dict[str, Any]:
         """Revoke a system's access: ``client``. Its tokens are refused within seconds."""
-        before = await self.units.client(_text(parameters, "client"))
-        if before is None:
-            raise AccessDenied(Code.NOT_FOUND, "no such client", pointer="client")
-        after = replace(before, version=before.version + 1, state=ClientState.REVOKED)
-        at = self.clock()
-        await self.units.operating(lambda tx: tx.put_client(after, at))
-        return {"client": after.client_id, "state": after.state.value}
+        before = await self._client(parameters)
+        await self._change(before, state=ClientState.REVOKED)
+        return {"client": before.client_id, "state": ClientState.REVOKED.value}
 
-    async def adopt(self, sources: Sequence[SourceForm]) -> bool:
+    async def rotate_secret(self, parameters: Parameters) -> dict[str, Any]:
+        """Make a ``client``'s new secret, shown this once; the old one holds until it is dropped."""
+        before = await self._client(parameters)
+        if not 0 < len(before.secrets) < _SECRETS:
+            detail = "this client has no secret, or two already: drop the old one first"
+            raise Conflict(Code.SCHEMA_INVALID, detail, pointer="client")
+        secret, stored = client_secret.new(self.randbytes)
+        await self._change(before, secrets=(stored, *before.secrets))
+        return {"client": before.client_id, "client_secret": secret, "secrets": _SECRETS}
+
+    async def drop_secret(self, parameters: Parameters) -> dict[str, Any]:
+        """End the older of a ``client``'s two secrets, and every token it was given until now."""
+        before = await self._client(parameters)
+        if len(before.secrets) < _SECRETS:
+            detail = "this client has no older secret: rotate first, or revoke the client"
+            raise Conflict(Code.SCHEMA_INVALID, detail, pointer="client")
+        await self._change(before, secrets=before.secrets[:1])
+        return {"client": before.client_id, "secrets": 1}
+
+    async def _client(self, parameters: Parameters) -> Client:
+        found = await self.units.client(_text(parameters, "client"))
+        if found is None:
+            raise AccessDenied(Code.NOT_FOUND, "no such client", pointer="client")
+        return found
+
+    async def _change(self, before: Client, **members: Any) -> None:
+        """Append the next version of a client: of two changes at once one finds its version taken."""
+        after, at = replace(before, version=before.version + 1, **members), self.clock()
+        await self.units.operating(lambda tx: tx.put_client(after, at))
+
+    async def adopt(self, sources: Sequence[SourceForm], taken_up: Callable[[], None] = lambda: None) -> bool:
         """Adopt source forms as they stand: a row, a ledger entry, and everyone judged again.
+
+        Args:
+            sources: as they were read.
+            taken_up: called within the transaction, perhaps more than once, when everything is written.
 
         Returns:
             Whether anything was new.
@@ -166,9 +216,15 @@ class Operations:
             ]
             if any(adopted):
                 tx.put_due(tx.judged(), "adoption", at)
+            taken_up()
             return any(adopted)
 
         return await self.units.operating(work)
+
+    async def judge_again(self, cause: str, since: datetime) -> None:
+        """Put everyone on the due list about whom anything was decided since a moment."""
+        at = self.clock()
+        await self.units.operating(lambda tx: tx.put_due(tx.judged(since), cause, at))
 
     async def reviews(self, _: Parameters) -> dict[str, Any]:
         """Questions that wait for a reviewer, oldest first."""
@@ -289,6 +345,8 @@ def _check_scope(client: Client) -> None:
     for role, present in given.items():
         if present != (client.role is role):
             raise _malformed({"enterprise": "enterprises", "subsidy": "offices"}.get(role, role.value))
+    if client.secrets and client.role is not Role.PLATFORM:
+        raise _malformed("secret")
 
 
 def _source(parameters: Parameters) -> Source:

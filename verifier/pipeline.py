@@ -1,6 +1,6 @@
 """The order of the steps, for a list of deliveries; a single callback is a list of one.
 
-Before any transaction (``prepare``):
+Before any transaction (``preparing``):
 
 1. ``callback.receive`` has checked limits and headers;
 2. the platform's adapter authenticates over the raw bytes, then parses;
@@ -10,47 +10,58 @@ In one transaction (``record``), which may run twice and has no effect outside:
 
 a. claim the delivery ids: what is known is answered again, other content is a conflict;
 b. touch the certificate numbers, then the learners, in sorted order;
-c. derive the facts (4c): completions, corrections, revocations;
+c. claim the items' own ids and the documents; derive the facts (4c): completions, corrections, revocations;
 d. decide (5) for every learner concerned;
 e. store each delivery with its answer.
+
+``record_again`` takes what an earlier reading of a stored delivery left open through b, c and d, and keeps
+the new reading beside the first.
 
 The caller still owes the commit: only when it has returned may anything be acknowledged.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from verifier import certificates, completions, eligibility, learner
-from verifier.completions import Numbers, Proven, Reference
-from verifier.errors import AdapterError, CertificateRejected, Code, IdentityRejected
+from verifier import completions, judging
+from verifier.completions import Numbers
+from verifier.errors import Code, Conflict
 from verifier.identity import NORMALISER
+from verifier.judging import Judgement
+from verifier.keeping import Kept
 from verifier.keyring import Register
-from verifier.model.decision import Case, DecisionId, LatestDecision, Pins, State, Verdict
+from verifier.model.decision import Pins
 from verifier.model.delivery import (
-    AuthenticatedCallback,
-    Callback,
     DeliveryId,
     DeliveryOutcome,
     DeliveryState,
-    Event,
-    EventKind,
     ItemOutcome,
     ItemState,
     PlatformSlug,
-    UnreadableItem,
 )
-from verifier.model.facts import CompletionFact, Source
+from verifier.model.facts import Source
 from verifier.model.person import Identifier, LearnerId
-from verifier.model.time import beijing_date
 from verifier.policy import Policy
-from verifier.ports import Adapter, Digest, NewId
-from verifier.ports.intake import DeciderTransaction, DeliveryClaim, IntakeTransaction, NewDecision
-
-log = logging.getLogger("verifier.pipeline")
+from verifier.ports import NewId
+from verifier.ports.intake import (
+    DeciderTransaction,
+    DeliveryClaim,
+    IntakeTransaction,
+    JudgingTransaction,
+    NewDecision,
+)
+from verifier.preparing import (
+    DocumentItem,
+    Item,
+    Prepared,
+    ProvenItem,
+    RevokedItem,
+    WaitingItem,
+    item_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,116 +75,6 @@ class Rulebook:
     def pins(self) -> Pins:
         """What every decision under this rulebook stands on."""
         return Pins(self.policy.pin, self.policy.digest, self.register.digest, NORMALISER)
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenItem:
-    """A completion or correction that passed steps 3 and 4a."""
-
-    proven: Proven
-    identifier: Identifier
-
-
-@dataclass(frozen=True, slots=True)
-class RevokedItem:
-    """A revocation whose platform may speak for the issuer."""
-
-    event: Event
-    reference: Reference
-
-
-Item = ProvenItem | RevokedItem | ItemOutcome
-"""A prepared item; one that needs no transaction is its outcome already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A delivery after the steps that need no transaction.
-
-    Attributes:
-        code: why the delivery as a whole is quarantined.
-    """
-
-    claim: DeliveryClaim
-    items: tuple[Item, ...]
-    code: Code | None = None
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Platform and delivery id."""
-        return (self.claim.authenticated.callback.platform, self.claim.authenticated.delivery_id)
-
-
-def prepare(
-    adapter: Adapter, callback: Callback, register: Register, digest: Digest, now: datetime
-) -> Prepared:
-    """Steps 2, 3 and 4a for one callback.
-
-    Args:
-        adapter: the platform's.
-        callback: after step 1.
-        register: adopted trust register.
-        digest: keyed digest.
-        now: aware UTC.
-
-    Raises:
-        SignatureRejected: not authentic; nothing may be kept of it.
-    """
-    platform = register.platforms.get(adapter.slug)
-    keys = platform.transport_at(now) if platform is not None else ()
-    authenticated = adapter.authenticate(callback, keys, now)
-    claim = DeliveryClaim(authenticated, digest("delivery", callback.body))
-    try:
-        parsed = adapter.parse(authenticated)
-    except AdapterError as error:
-        return Prepared(claim, (), error.code)
-    except Exception as error:  # noqa: BLE001 - the adapter boundary: what is authentic is kept whatever breaks
-        log.error("adapter %s failed: %s", adapter.slug, type(error).__name__)  # noqa: TRY400 - holds input
-        return Prepared(claim, (), Code.INTERNAL)
-    return Prepared(claim, tuple(_item(part, authenticated, register, digest) for part in parsed))
-
-
-def _item(
-    part: Event | UnreadableItem, authenticated: AuthenticatedCallback, register: Register, digest: Digest
-) -> Item:
-    if isinstance(part, UnreadableItem):
-        return ItemOutcome(part.item, ItemState.REFUSED, part.code, pointer=part.pointer)
-    if part.kind is EventKind.UNKNOWN:
-        return ItemOutcome(part.item, ItemState.RECORDED, Code.EVENT_UNKNOWN)
-    try:
-        if part.certificate is None:
-            return _revocation(part, authenticated, register)
-        return _completion(part, authenticated.callback, register, digest)
-    except CertificateRejected as error:
-        return ItemOutcome(part.item, ItemState.REFUSED, error.code, error.step)
-    except IdentityRejected as error:
-        return ItemOutcome(part.item, ItemState.REFUSED, error.code, pointer=error.pointer)
-
-
-def _completion(part: Event, callback: Callback, register: Register, digest: Digest) -> Item:
-    assert part.certificate is not None
-    certificate = certificates.verify(
-        part.certificate,
-        platform=callback.platform,
-        register=register,
-        first_received_at=callback.received_at,
-    )
-    certificates.check_stated(part.stated, certificate)
-    reference = (certificate.issuer, certificate.number_scope, certificate.number)
-    if part.kind is EventKind.REVOKED:
-        return RevokedItem(part, reference)
-    who = learner.identify(certificate.holder, beijing_date(callback.received_at))
-    proven = Proven(part, certificate, who.name, digest("completion", certificate.content_digest))
-    return ProvenItem(proven, who.identifier)
-
-
-def _revocation(part: Event, authenticated: AuthenticatedCallback, register: Register) -> Item:
-    issuer = register.issuers.get(part.issuer)
-    if issuer is None:
-        return ItemOutcome(part.item, ItemState.REFUSED, Code.ISSUER_UNKNOWN)
-    if authenticated.callback.platform not in issuer.platforms:
-        return ItemOutcome(part.item, ItemState.REFUSED, Code.ISSUER_NOT_ALLOWED)
-    return RevokedItem(part, (issuer.issuer_id, issuer.number_scope, part.number))
 
 
 def record(
@@ -192,7 +93,7 @@ def record(
         One outcome for each, in the same order.
     """
     known = {
-        key: (found.body_digest, found.outcome)
+        key: (found.content_digest, found.outcome)
         for key, found in tx.known_deliveries(
             {
                 (item.claim.authenticated.callback.platform, item.claim.authenticated.delivery_id)
@@ -217,7 +118,7 @@ def record(
         digest, outcome = (
             known[prepared.key]
             if prepared.key in known
-            else (first[prepared.key].claim.body_digest, answers[prepared.key])
+            else (first[prepared.key].claim.content_digest, answers[prepared.key])
         )
         result.append(_again(prepared, digest, outcome))
         if not result[-1].replayed:
@@ -227,7 +128,7 @@ def record(
 
 
 def _again(prepared: Prepared, digest: bytes, outcome: DeliveryOutcome) -> DeliveryOutcome:
-    if digest == prepared.claim.body_digest:
+    if digest == prepared.claim.content_digest:
         return replace(outcome, replayed=True)
     return DeliveryOutcome(outcome.delivery_id, DeliveryState.CONFLICT, code=Code.DELIVERY_CONFLICT)
 
@@ -238,7 +139,7 @@ def _keep(tx: IntakeTransaction, conflicts: Sequence[tuple[Prepared, DeliveryOut
     for prepared, outcome in conflicts:
         claim, authentic = prepared.claim, prepared.claim.authenticated
         # "#" stands in no platform's id.
-        beside = DeliveryId(f"{authentic.delivery_id}#{claim.body_digest.hex()[:32]}")
+        beside = DeliveryId(f"{authentic.delivery_id}#{claim.content_digest.hex()[:32]}")
         kept = replace(claim, authenticated=replace(authentic, delivery_id=beside))
         claims[authentic.callback.platform, beside] = (kept, outcome)
     if not claims:
@@ -248,42 +149,118 @@ def _keep(tx: IntakeTransaction, conflicts: Sequence[tuple[Prepared, DeliveryOut
     tx.insert_deliveries([claim for claim, _ in fresh], [outcome for _, outcome in fresh])
 
 
+def record_again(
+    tx: IntakeTransaction,
+    prepared: Prepared,
+    before: DeliveryOutcome,
+    cause: str,
+    rulebook: Rulebook,
+    at: datetime,
+    new_id: NewId,
+) -> DeliveryOutcome:
+    """Take in what earlier readings of a stored delivery left open.
+
+    Args:
+        tx: the transaction.
+        prepared: the delivery as it is read now.
+        before: what its newest reading said; what is settled there stays, and is not done again.
+        cause: why it is read again: an operator's name, or ``document``.
+        rulebook: adopted policy and register.
+        at: aware UTC.
+        new_id: source of random ids.
+
+    Returns:
+        What the delivery's items are now.
+
+    Raises:
+        Conflict: DELIVERY_CONFLICT, the delivery was read meanwhile, or stands beside another one of its id.
+    """
+    authentic = prepared.claim.authenticated
+    standing = tx.latest_outcome(authentic.callback.platform, authentic.delivery_id)
+    if standing != before or before.state is DeliveryState.CONFLICT:
+        raise Conflict(Code.DELIVERY_CONFLICT, "the delivery was read again meanwhile", pointer="delivery")
+    (outcome,) = _take_in(tx, [unsettled(prepared, before)], rulebook, at, new_id, again=True)
+    tx.insert_reading(authentic.callback.platform, outcome, cause, at)
+    return outcome
+
+
+def unsettled(prepared: Prepared, before: DeliveryOutcome) -> Prepared:
+    """A delivery in which whatever has been settled is its outcome already."""
+    settled = {item.item: item for item in before.items if not is_open(item)}
+    items = tuple(settled.get(item_name(item), item) for item in prepared.items)
+    return replace(prepared, items=items)
+
+
+def state_of(prepared: Prepared) -> DeliveryState:
+    """What becomes of a delivery that is new."""
+    return DeliveryState.QUARANTINED if prepared.code else DeliveryState.ACCEPTED
+
+
+def is_open(item: ItemOutcome) -> bool:
+    """Whether reading an item again may come to something else."""
+    unknown = item.state is ItemState.RECORDED and item.code is Code.EVENT_UNKNOWN
+    return unknown or item.state in {ItemState.REFUSED, ItemState.WAITING}
+
+
 def _take_in(
-    tx: IntakeTransaction, fresh: Sequence[Prepared], rulebook: Rulebook, at: datetime, new_id: NewId
+    tx: IntakeTransaction,
+    fresh: Sequence[Prepared],
+    rulebook: Rulebook,
+    at: datetime,
+    new_id: NewId,
+    *,
+    again: bool = False,
 ) -> list[DeliveryOutcome]:
     items = [item for prepared in fresh for item in prepared.items]
-    references = {
-        item.proven.reference if isinstance(item, ProvenItem) else item.reference
-        for item in items
-        if not isinstance(item, ItemOutcome)
-    }
+    proven = [item for item in items if isinstance(item, ProvenItem)]
+    references = {item.proven.reference for item in proven}
+    references |= {item.reference for item in items if isinstance(item, RevokedItem)}
     standing = completions.standing(tx.completions(references))
-    identifiers = {item.identifier for item in items if isinstance(item, ProvenItem)}
+    identifiers = {item.identifier for item in proven}
     learners = tx.learners(identifiers, at, {fact.learner_id for fact in standing.values()})
     revoked = {(fact.issuer, fact.number_scope, fact.number) for fact in tx.revocations(references)}
-    numbers = Numbers(new_id, at, standing, revoked)
+    doubtful = rulebook.register.doubtful(standing.values())
+    numbers = Numbers(new_id, at, standing, revoked, doubtful)
+    kept = Kept.of(tx, fresh, again=again)
     outcomes = []
     for prepared in fresh:
-        callback = prepared.claim.authenticated.callback
-        source = Source("delivery", f"{callback.platform}/{prepared.claim.authenticated.delivery_id}")
+        platform, delivery_id = prepared.platform, prepared.claim.authenticated.delivery_id
+        source = Source("delivery", f"{platform}/{delivery_id}")
         done = []
         for item in prepared.items:
-            if isinstance(item, ProvenItem):
-                done.append(
-                    numbers.complete(item.proven, learners[item.identifier], callback.platform, source)
-                )
-            elif isinstance(item, RevokedItem):
-                done.append(numbers.revoke(item.event, item.reference, callback.platform, source))
-            else:
-                done.append(item)
-        state = DeliveryState.QUARANTINED if prepared.code else DeliveryState.ACCEPTED
-        delivery_id = prepared.claim.authenticated.delivery_id
-        outcomes.append(DeliveryOutcome(delivery_id, state, tuple(done), prepared.code))
+            outcome = kept.known(prepared, item)
+            if outcome is None:
+                outcome = _take(item, prepared, learners, numbers, kept, source)
+            kept.claim(prepared, outcome)
+            done.append(outcome)
+        outcomes.append(DeliveryOutcome(delivery_id, state_of(prepared), tuple(done), prepared.code))
+    kept.store(tx)
     tx.add_facts(numbers.facts)
     for who, need in numbers.reviews:
         tx.open_reviews(who, [need], at)
     decide(tx, numbers.affected, rulebook, at, new_id)
     return outcomes
+
+
+def _take(
+    item: Item,
+    prepared: Prepared,
+    learners: Mapping[Identifier, LearnerId],
+    numbers: Numbers,
+    kept: Kept,
+    source: Source,
+) -> ItemOutcome:
+    match item:
+        case ProvenItem():
+            return numbers.complete(item.proven, learners[item.identifier], prepared.platform, source)
+        case RevokedItem():
+            return numbers.revoke(item.event, item.reference, prepared.platform, source)
+        case DocumentItem():
+            return kept.document(prepared, item)
+        case WaitingItem():
+            return kept.wait(prepared, item)
+        case _:
+            return item
 
 
 def decide(
@@ -305,72 +282,30 @@ def decide(
     Returns:
         The decisions appended.
     """
-    policy = rulebook.policy
-    cases = tx.cases(learners, policy.entitlement, at)
-    latest = tx.latest(learners, policy.entitlement)
-    recognised = {slug: platform.recognised for slug, platform in rulebook.register.platforms.items()}
     appended = []
-    for who in sorted(cases):
-        case = replace(cases[who], recognised=recognised)
-        before = latest.get(who)
-        if not case.completions and before is None:
-            continue
-        verdict = _judge(case, rulebook)
-        tx.open_reviews(who, verdict.reviews, at)
-        material = eligibility.material(verdict)
-        # A grant whose month was paid and given back says the same again, and takes the free month anew.
-        retaken = verdict.state is State.GRANTED and case.holding is None
-        if before is None or before.material != material or retaken:
-            appended.append(_decision(verdict, material, before, case.completions, at, new_id))
+    for judgement in judgements(tx, learners, rulebook, at):
+        tx.open_reviews(judgement.case.learner_id, judgement.verdict.reviews, at)
+        if judgement.changed:
+            appended.append(judging.decision(judgement, at, new_id))
     tx.append_decisions(appended)
     return appended
 
 
-def _judge(case: Case, rulebook: Rulebook) -> Verdict:
-    verdict = eligibility.evaluate(case, rulebook.policy, rulebook.pins)
-    holding = case.holding
-    if holding is None or not holding.owed or _keeps(verdict, case):
-        return verdict
-    # Money was asked for or paid on the month that would be taken away: it is not free until returned.
-    owed = replace(case, holding=replace(holding, blocked=True))
-    return eligibility.evaluate(owed, rulebook.policy, rulebook.pins)
+def judgements(
+    tx: JudgingTransaction, learners: Collection[LearnerId], rulebook: Rulebook, at: datetime
+) -> Iterator[Judgement]:
+    """Step 5 without recording anything: what a rulebook says of those who have anything to be judged by.
 
-
-def _keeps(verdict: Verdict, case: Case) -> bool:
-    holding, candidate = case.holding, verdict.candidate
-    if holding is None or candidate is None or verdict.state is not State.GRANTED:
-        return False
-    return any(
-        fact.fact_id == candidate.completion
-        and (fact.issuer, fact.number_scope, fact.number, candidate.uscc)
-        == (holding.issuer, holding.number_scope, holding.number, holding.uscc)
-        for fact in case.completions
-    )
-
-
-def _decision(
-    verdict: Verdict,
-    material: bytes,
-    before: LatestDecision | None,
-    known: Sequence[CompletionFact],
-    at: datetime,
-    new_id: NewId,
-) -> NewDecision:
-    candidate = verdict.candidate
-    granted = verdict.state is State.GRANTED
-    chosen = next((fact for fact in known if candidate and fact.fact_id == candidate.completion), None)
-    return NewDecision(
-        decision_id=DecisionId(new_id()),
-        learner_id=verdict.learner_id,
-        entitlement=verdict.entitlement,
-        revision=before.revision + 1 if before else 1,
-        state=verdict.state,
-        decided_at=at,
-        material=material,
-        trace=eligibility.trace(verdict),
-        completion=chosen,
-        uscc=candidate.uscc if candidate else None,
-        dispatched_by=verdict.dispatched_by,
-        office=verdict.office,
-        month=verdict.month if granted else None,
-    )
+    Args:
+        tx: the transaction, which may be a reading one.
+        learners: by their ids, in any order.
+        rulebook: the one in force, or one that is only being tried.
+        at: as-of time, aware UTC.
+    """
+    policy = rulebook.policy
+    cases = tx.cases(learners, policy.entitlement, at)
+    latest = tx.latest(learners, policy.entitlement)
+    for who in sorted(cases):
+        case, before = rulebook.register.applied_to(cases[who]), latest.get(who)
+        if case.completions or before is not None:
+            yield judging.judge(case, before, policy, rulebook.pins)

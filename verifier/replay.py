@@ -11,8 +11,7 @@ ledger, which commits to the record's signed bytes, still verifies.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from operator import attrgetter
@@ -20,9 +19,9 @@ from operator import attrgetter
 import rfc8785
 
 from verifier import cases, eligibility
-from verifier.errors import AccessDenied, Code, ConfigurationError
+from verifier.errors import AccessDenied, Code
 from verifier.identity import NORMALISER
-from verifier.keyring import Register, load_register
+from verifier.keyring import Register, load_packed
 from verifier.model.decision import Holding, Pins
 from verifier.model.facts import AdmissionFact, RevocationFact, ScopeFact
 from verifier.policy import Policy, load
@@ -88,8 +87,7 @@ def _again(
         {(fact.issuer, fact.number_scope, fact.number): fact for fact in revocations},
         _holding(tx, decision),
     )
-    recognised = {slug: platform.recognised for slug, platform in register.platforms.items()}
-    verdict = eligibility.evaluate(replace(case, recognised=recognised), policy, pins)
+    verdict = eligibility.evaluate(register.applied_to(case), policy, pins)
     return rfc8785.dumps(eligibility.trace(verdict))
 
 
@@ -105,15 +103,5 @@ def _holding(tx: ReplayTransaction, decision: StoredDecision) -> Holding | None:
 
 
 def _register(content: str) -> Register:
-    try:
-        files = json.loads(content)
-        # Secrets prove deliveries, not decisions: any will do to read the rest, but no two alike.
-        return load_register(
-            files["trust.toml"].encode(),
-            lambda name: files[f"issuers/{name}"].encode(),
-            lambda name: sha256(b"replay " + name.encode()).hexdigest().encode(),
-        )
-    except (ValueError, KeyError):
-        raise ConfigurationError(
-            Code.CONFIGURATION_INVALID, "the adopted register cannot be read", pointer="adoptions"
-        ) from None
+    # Secrets prove deliveries, not decisions: any will do to read the rest, but no two alike.
+    return load_packed(content, lambda name: sha256(b"replay " + name.encode()).hexdigest().encode())

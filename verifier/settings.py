@@ -29,11 +29,15 @@ class Settings:
         secrets_dir: directory of the service's own keys and the platforms' transport secrets; empty means
             ``secrets`` in ``data_dir``.
         register: the trust register's source form; public keys stand in ``issuers/`` beside it.
+        profiles: directory of the profiles of declared platforms, ``<slug>.toml`` each; empty means that
+            there are none.
         policy: the policy's parameter file.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
         base_url: address under which others reach the service; issuer of tokens and records.
         origin: name of the ledger, without spaces and plus signs; never changed once used.
+        sandbox_register: the sandbox's own register, in the same form; its transport secrets stand in
+            ``sandbox`` in ``secrets_dir``. Empty means that there is no sandbox.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -41,12 +45,14 @@ class Settings:
     database_url: str = ""
     secrets_dir: Path = Path()
     register: Path = Path("keys/trust.toml")
+    profiles: Path = Path()
     policy: Path = field(default_factory=_packaged_policy)
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = "http://127.0.0.1:8080"
     origin: str = "training-verifier.invalid/ledger"
     allowed_hosts: str = ""
+    sandbox_register: Path = Path()
 
     def __post_init__(self) -> None:
         if not self.database_url:
@@ -62,6 +68,11 @@ class Settings:
     def hosts(self) -> frozenset[str]:
         """``allowed_hosts`` one by one, lower case."""
         return frozenset(host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip())
+
+    @property
+    def sandbox_secrets_dir(self) -> Path:
+        """Transport secrets of the sandbox's register."""
+        return self.secrets_dir / "sandbox"
 
     @property
     def admin_socket(self) -> Path:

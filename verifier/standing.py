@@ -21,8 +21,8 @@ from typing import Any, Final, TypeVar
 
 from verifier import identity, learner
 from verifier.errors import IdentityRejected, Party
+from verifier.keyring import Register
 from verifier.model.decision import Case, Met, NotMet, Outcome, State, Unknown
-from verifier.model.delivery import PlatformSlug
 from verifier.model.facts import CompletionFact, EmployerChoiceFact, EmploymentFact, NameDecisionFact
 from verifier.model.person import Identifier, IdentityClaims, LearnerId, NameRelation, PersonName, Uscc
 from verifier.model.standing import (
@@ -34,7 +34,6 @@ from verifier.model.standing import (
     StatusAnswer,
 )
 from verifier.model.time import beijing_date, covers, iso
-from verifier.model.trust import Platform
 from verifier.policy import Clause, ClauseFacts, Policy
 from verifier.policy.wording import MISSING
 from verifier.ports.intake import LatestTrace, StatusTransaction
@@ -69,7 +68,7 @@ def status(
     *,
     at: datetime,
     policy: Policy,
-    platforms: Mapping[PlatformSlug, Platform],
+    register: Register,
     client_id: str,
     first: int = 0,
 ) -> StatusAnswer:
@@ -83,14 +82,14 @@ def status(
         people: as ``verifier.roster.read_people`` read them; an empty name is not compared.
         at: aware UTC.
         policy: the adopted one.
-        platforms: the adopted register's.
+        register: the adopted one.
         client_id: who asks.
         first: position of the first of ``people`` in the call.
     """
     today = beijing_date(at)
     admitted = any(fact.start <= today for fact in tx.admissions(uscc))
     asked = [_read(claims, today) for claims in people]
-    desk = _Desk(uscc, policy, platforms)
+    desk = _Desk(uscc, policy, register)
     learners = tx.known_learners({one.identifier for one in asked if one is not None}) if admitted else {}
     rows = _own_rows(tx, uscc, learners)
     cases = tx.cases(rows, policy.entitlement, at)
@@ -155,9 +154,10 @@ class _Desk:
 
     uscc: Uscc
     policy: Policy
-    platforms: Mapping[PlatformSlug, Platform]
+    register: Register
 
     def person(self, case: Case, latest: LatestTrace | None) -> PersonStanding:
+        case = self.register.applied_to(case)
         shown: list[CompletionStanding] = []
         for completion in sorted(case.completions, key=lambda fact: (fact.completed_at, fact.fact_id)):
             day = beijing_date(completion.completed_at)
@@ -194,7 +194,7 @@ class _Desk:
         else:
             asked = [self._ask(case, completion, covering, row) for row in own or (None,)]
             state, reasons = min(asked, key=_rank)
-        platform = self.platforms.get(completion.platform)
+        platform = self.register.platforms.get(completion.platform)
         return CompletionStanding(
             platform=completion.platform,
             platform_name=platform.name if platform else completion.platform,
@@ -215,13 +215,13 @@ class _Desk:
         row: EmploymentFact | None,
     ) -> tuple[Standing, tuple[Reason, ...]]:
         """Ask every clause of one candidate as step 5 does, first as if the month were free."""
-        platform = self.platforms.get(completion.platform)
         free = ClauseFacts(
             completion=completion,
             employment=row,
             covering=covering,
             revoked=completion.fact_id in case.revoked,
-            recognised=platform.recognised if platform else (),
+            doubtful=completion.fact_id in case.doubtful,
+            recognised=case.recognised.get(completion.platform, ()),
             admissions=tuple(fact for fact in case.admissions if row and fact.uscc == row.uscc),
             scopes=tuple(fact for fact in case.scopes if row and fact.uscc == row.uscc),
             choice=_newest(case.employer_choices, completion),

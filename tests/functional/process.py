@@ -272,5 +272,7 @@ class Traffic:
 
 async def post(session: aiohttp.ClientSession, address: str, sent: Sent) -> tuple[int, bytes]:
     delivery = sent.delivery
-    async with session.post(address + delivery.path, data=delivery.body, headers=delivery.headers) as answer:
+    async with session.post(
+        address + delivery.target, data=delivery.body, headers=delivery.headers
+    ) as answer:
         return answer.status, await answer.read()

@@ -582,6 +582,16 @@ def test_a_system_is_registered_from_its_public_key_and_revoked(
     assert console.refusal("clients", "revoke", "nobody") == ("not_found", "client")
 
 
+def test_a_platforms_secret_is_shown_once_and_replaced(history: History, console: Console) -> None:
+    del history
+    add = ["clients", "add", "lms", "--role", "platform", "--platform", "new_occupation", "--secret"]
+    first = console.json(*add)["client_secret"]
+    second = console.json("clients", "rotate-secret", "lms")["client_secret"]
+    assert (len(first), len(second), first == second) == (43, 43, False)
+    assert console.refusal("clients", "rotate-secret", "lms") == ("schema_invalid", "client")
+    assert console.json("clients", "drop-secret", "lms") == {"client": "lms", "secrets": 1}
+
+
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"{}", b'{"kty": "oct", "k": "AAAA"}'])
 def test_a_key_file_that_holds_no_public_key_registers_nobody(
     history: History, console: Console, tmp_path: Path, content: bytes | None

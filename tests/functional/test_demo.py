@@ -42,7 +42,7 @@ async def test_every_outcome_is_the_expected_one_and_no_id_number_is_shown(
     shown = capsys.readouterr().out
     assert f"{len(ROWS)}/{len(ROWS)} 与预期相符" in shown
     assert "✗ 在政策执行期内" in shown  # the explained decision, clause by clause
-    assert "11/11 · inclusion proofs" in shown
+    assert "15/15 · inclusion proofs" in shown
     assert "0 处不一致" in shown
     assert "999901********" in shown
     people = [worker.person for worker in WORKERS.values()]

@@ -12,7 +12,7 @@ from tests.functional.world import World
 from verifier.cli.simulator import person
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.model.delivery import DeliveryOutcome, DeliveryState
-from verifier.pipeline import Prepared
+from verifier.preparing import Prepared
 from verifier.store.group import GroupCommit
 
 

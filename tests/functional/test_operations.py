@@ -9,8 +9,8 @@ import pytest
 from tests.functional.world import FACTORY, WORKSHOP, World
 from verifier.cli.simulator import person
 from verifier.errors import AccessDenied, Code, Conflict, RequestRejected, VerifierError
-from verifier.model.access import ClientState, Role
-from verifier.signatures import keys
+from verifier.model.access import ClientState, Role, Scope
+from verifier.signatures import client_secret, keys
 
 LI = person(1, "阿依古丽·买买提")
 ADMIT = {"uscc": FACTORY, "name": "沙箱企业", "office": "652301", "from": "2021-01-01", "operator": "赵"}
@@ -115,6 +115,77 @@ async def test_a_name_is_given_once_and_a_revocation_is_a_new_version(world: Wor
 async def test_a_system_that_does_not_exist_cannot_be_revoked(small_world: World) -> None:
     with pytest.raises(AccessDenied):
         await small_world.operations.revoke_client({"client": "nobody"})
+
+
+SENDERS = {"client": "lms", "role": "platform", "platform": "new_occupation", "secret": "yes"}
+
+
+async def test_a_platform_may_have_a_secret_that_is_shown_once_and_stored_as_a_digest(world: World) -> None:
+    answer = await world.operations.run("clients add", SENDERS)
+    client = await world.store.client("lms")
+    assert client is not None
+    assert (client.jwk, client.version, client.scopes) == ({}, 1, (Scope.CALLBACK,))
+    assert client_secret.matches(answer["client_secret"], client.secrets)
+    assert set(answer) == {"client", "role", "client_secret"}
+    rows = await world.sql("select * from clients")
+    assert answer["client_secret"] not in repr(rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"role": "auditor", "platform": ""}, "secret"),
+        ({"role": "subsidy", "platform": "", "offices": "652301"}, "secret"),
+        ({"jwk": "{}"}, "secret"),
+        ({"secret": ""}, "jwk"),
+    ],
+)
+async def test_nobody_else_has_a_secret_and_nobody_has_both(
+    small_world: World, changes: dict[str, str], pointer: str
+) -> None:
+    with pytest.raises(RequestRejected) as refused:
+        await small_world.operations.add_client(SENDERS | changes)
+    assert refused.value.pointer == pointer
+
+
+async def test_while_a_secret_is_replaced_both_hold_until_the_old_one_is_dropped(world: World) -> None:
+    first = (await world.operations.add_client(SENDERS))["client_secret"]
+    rotated = await world.operations.run("clients rotate-secret", {"client": "lms"})
+    second = rotated["client_secret"]
+    client = await world.store.client("lms")
+    assert client is not None
+    assert (client.version, rotated["secrets"], first == second) == (2, 2, False)
+    assert all(client_secret.matches(secret, client.secrets) for secret in (first, second))
+    with pytest.raises(Conflict):
+        await world.operations.rotate_secret({"client": "lms"})
+    assert await world.operations.run("clients drop-secret", {"client": "lms"}) == {
+        "client": "lms",
+        "secrets": 1,
+    }
+    client = await world.store.client("lms")
+    assert client is not None
+    held = [client_secret.matches(secret, client.secrets) for secret in (first, second)]
+    assert (client.version, held) == (3, [False, True])
+    with pytest.raises(Conflict):
+        await world.operations.drop_secret({"client": "lms"})
+
+
+async def test_a_client_with_a_key_has_no_secret_to_replace(world: World) -> None:
+    await world.operations.add_client(world.client_parameters("system", "auditor"))
+    for operation in (world.operations.rotate_secret, world.operations.drop_secret):
+        with pytest.raises(Conflict):
+            await operation({"client": "system"})
+    with pytest.raises(AccessDenied):
+        await world.operations.rotate_secret({"client": "nobody"})
+
+
+async def test_a_revoked_client_stays_revoked_whatever_becomes_of_its_secret(world: World) -> None:
+    await world.operations.add_client(SENDERS)
+    await world.operations.revoke_client({"client": "lms"})
+    await world.operations.rotate_secret({"client": "lms"})
+    client = await world.store.client("lms")
+    assert client is not None
+    assert (client.state, client.version) == (ClientState.REVOKED, 3)
 
 
 async def two_rosters(world: World) -> dict[str, str]:

@@ -289,6 +289,7 @@ async def test_a_platform_sees_its_deliveries_with_reasons_item_by_item(served: 
             },
         ],
         "authentication_failures": [],
+        "missing_sequences": [],
     }
 
 

@@ -39,7 +39,8 @@ def test_a_problem_says_what_and_who_must_act_and_never_distinguishes_causes_of_
     silent = response.status in {401, 404, 500}
     assert (problem["reason"], problem["pointer"]) == (("", "") if silent else ("a fixed reason", "/x"))
     assert ("Retry-After" in response.headers) == (response.status in {429, 503})
-    assert ("WWW-Authenticate" in response.headers) == (code is Code.TOKEN_REFUSED)
+    challenged = {Code.TOKEN_REFUSED, Code.CLIENT_ASSERTION_REFUSED}
+    assert ("WWW-Authenticate" in response.headers) == (code in challenged)
 
 
 async def test_an_error_of_our_own_says_nothing_of_its_cause(served: Web) -> None:

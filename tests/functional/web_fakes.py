@@ -22,6 +22,7 @@ from verifier.merkle import Frontier, leaf_hash
 from verifier.model import envelope
 from verifier.model.access import Client, ClientState, Role
 from verifier.model.delivery import (
+    Accepts,
     Acknowledgment,
     AuthenticatedCallback,
     Callback,
@@ -33,12 +34,13 @@ from verifier.model.delivery import (
     UnreadableItem,
 )
 from verifier.model.person import LearnerId, Uscc
-from verifier.model.trust import TransportKey
 from verifier.ports import Adapter
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.watching import Failure, Gap, Tally
 from verifier.signatures import jws, keys, strict_json
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.signatures.sdjwt import new_disclosure
+from verifier.signatures.transport import TransportKey
 from verifier.web import server
 from verifier.web.services import ClaimStep, HttpLimits, Services
 
@@ -108,6 +110,8 @@ class FakeReading:
         self.tokens = {3: "a.b.c"}
         self.listed: list[DeliverySummary] = []
         self.asked: list[tuple[str, bool, int]] = []
+        self.written: list[Failure] = []
+        self.missing: list[Gap] = []
         self.is_ready = True
         self.delay = 0.0
         self.fails: BaseException | None = None
@@ -141,6 +145,20 @@ class FakeReading:
         del before
         self.asked.append((platform, attention, limit))
         return self.listed
+
+    async def failures(self, platform: str) -> Sequence[Failure]:
+        assert platform == "fake_platform"
+        return self.written
+
+    async def gaps(self, platform: str) -> Sequence[Gap]:
+        assert platform == "fake_platform"
+        return self.missing
+
+    async def last_deliveries(self, platforms: Collection[PlatformSlug]) -> Mapping[PlatformSlug, datetime]:
+        raise NotImplementedError(platforms)
+
+    async def tally(self, platform: str) -> Tally:
+        raise NotImplementedError(platform)
 
     async def client(self, client_id: str) -> Client | None:
         return self.clients.get(client_id)
@@ -210,7 +228,7 @@ class FakeAdapter:
     slug = PlatformSlug("fake_platform")
     name = "模拟平台"
     profile: Literal["assumed", "confirmed"] = "assumed"
-    content_types = frozenset({"application/json"})
+    accepts = Accepts(frozenset({"application/json"}))
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime
@@ -305,6 +323,7 @@ class Web:
             "exp": now + 300,
             "jti": f"t{next(self.serial)}",
             "role": known.role.value,
+            "scope": " ".join(known.scopes),
             "ver": known.version,
         }
         return signed(_changed(claims, changes), TOKEN_KEY, "at+jwt")
@@ -378,6 +397,7 @@ async def serving(*, limits: HttpLimits | None = None, **changes: Any) -> AsyncI
         submit=made.submissions,
         disclose=made.disclose,
         reading=made.reading,
+        arrivals=made.reading,
         assertions=made.assertions,
         enterprises=made.enterprises,
         claims=made.claims,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from adapters import ADAPTERS
-from verifier import audit, enterprises, evaluator, keyfiles, pipeline
+from verifier import audit, enterprises, evaluator, keyfiles, pipeline, preparing
 from verifier.callback import Limits, receive
 from verifier.cli import sandbox
 from verifier.cli.simulator import ChinaVocationalTraining, Course, Delivery, NewOccupation, Person
@@ -28,10 +28,12 @@ from verifier.model.facts import Category
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import beijing_date
 from verifier.operations import Operations
-from verifier.pipeline import Prepared, Rulebook
+from verifier.pipeline import Rulebook
+from verifier.platforms import PlatformDesk
 from verifier.policy import load
 from verifier.ports import Adapter, Clock, NewId
 from verifier.ports.reading import StoredRecord
+from verifier.preparing import Prepared
 from verifier.roster import read_json
 from verifier.sealing import FieldKeys
 from verifier.settings import Settings
@@ -98,14 +100,15 @@ class World:
             platform=adapter.slug,
             method="POST",
             path=delivery.path,
+            query=delivery.query,
             headers=[(name.encode(), value.encode()) for name, value in delivery.headers.items()],
             body=delivery.body,
             received_at=self.now,
             request_id=self.new_id(),
-            content_types=adapter.content_types,
+            accepts=adapter.accepts,
             limits=Limits(),
         )
-        return pipeline.prepare(adapter, callback, self.register, self.keys.digest, self.now)
+        return preparing.prepare(adapter, callback, self.register, self.keys.digest, self.now)
 
     async def post(self, *deliveries: Delivery) -> list[DeliveryOutcome]:
         """Steps 1 to 5 for deliveries that share a transaction."""
@@ -132,7 +135,8 @@ class World:
     @property
     def operations(self) -> Operations:
         """What an operator may do here."""
-        return Operations(self.store, self.clock, self.new_id)
+        platforms = PlatformDesk(self.store, ADAPTERS, lambda: self.register, self.clock)
+        return Operations(self.store, self.clock, self.new_id, os.urandom, platforms.table())
 
     @property
     def claims(self) -> ClaimDesk:

@@ -33,7 +33,7 @@ REVOKED: Final[dict[str, Any]] = {
 
 
 def authentic(body: bytes) -> AuthenticatedCallback:
-    return ADAPTER.authenticate(V1.callback(body, "msg-1", NOW), [V1.register(0)], NOW)
+    return ADAPTER.authenticate(V1.callback(body, "msg-1", NOW), [V1.key(0)], NOW)
 
 
 def parse(value: object) -> Event | UnreadableItem:
@@ -43,8 +43,8 @@ def parse(value: object) -> Event | UnreadableItem:
 
 def test_both_versions_of_signature_are_accepted_beside_each_other() -> None:
     request = V1.callback(b"{}", "msg-1", NOW)
-    for keys in ([V1.register(0), V1A.register(0)], [V1A.register(0), V1.register(0)]):
-        assert ADAPTER.authenticate(request, keys, NOW).key_id == V1.register(0).key_id
+    for keys in ([V1.key(0), V1A.key(0)], [V1A.key(0), V1.key(0)]):
+        assert ADAPTER.authenticate(request, keys, NOW).key_id == V1.key(0).key_id
 
 
 @pytest.mark.parametrize(

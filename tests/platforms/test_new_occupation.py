@@ -30,7 +30,7 @@ ADAPTER: Final = xzy.NewOccupation()
 
 
 def authentic(body: bytes, *, at: datetime = NOW, key: int = 0) -> AuthenticatedCallback:
-    return ADAPTER.authenticate(SENDER.callback(body, "", at, key=key), [SENDER.register(key)], at)
+    return ADAPTER.authenticate(SENDER.callback(body, "", at, key=key), [SENDER.key(key)], at)
 
 
 def body(message_id: object = "B1", items: object = None) -> bytes:
@@ -111,7 +111,7 @@ def test_nothing_depends_on_the_nonce(nonce: str) -> None:
     request = SENDER.callback(body(), "", NOW)
     pairs = tuple((name, nonce if name == "x-xzy-nonce" else value) for name, value in request.headers.pairs)
     changed = replace(request, headers=replace(request.headers, pairs=pairs))
-    assert ADAPTER.authenticate(changed, [SENDER.register(0)], NOW).delivery_id == "B1"
+    assert ADAPTER.authenticate(changed, [SENDER.key(0)], NOW).delivery_id == "B1"
 
 
 def test_a_batch_is_received_though_items_of_it_are_refused() -> None:

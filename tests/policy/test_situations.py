@@ -54,7 +54,7 @@ SITUATIONS: Final = [
 ]
 KEYS: Final = {
     "": {"情形", "结业", "花名册", "准入", "扩大范围", "认可", "选定企业", "姓名复核", "占用", "期望"},
-    "结业": {"号", "时间", "发证", "平台", "种类", "姓名", "撤销"},
+    "结业": {"号", "时间", "发证", "平台", "种类", "姓名", "撤销", "失密"},
     "花名册": {"企业", "自", "至", "类别", "派遣单位", "姓名", "录入"},
     "准入": {"企业", "自", "至", "受理机构"},
     "扩大范围": {"企业", "自", "至"},
@@ -173,6 +173,7 @@ def build(situation: Table) -> Case:
         holding=Holding("issuer", "all", holding["结业"], Uscc(holding["企业"]), holding.get("未退回", False))
         if holding
         else None,
+        doubtful=frozenset(FactId(row["号"]) for row in done if row.get("失密")),
     )  # fmt: skip
 
 

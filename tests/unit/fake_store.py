@@ -22,7 +22,14 @@ from verifier.model.facts import (
     ScopeFact,
 )
 from verifier.model.person import Identifier, LearnerId, Uscc
-from verifier.ports.intake import DeliveryClaim, KnownDelivery, LatestTrace, NewDecision
+from verifier.ports.intake import (
+    DeliveryClaim,
+    KeptDocument,
+    KnownDelivery,
+    LatestTrace,
+    NewDecision,
+    OwnItem,
+)
 
 Reference = tuple[str, str, str]
 Slot = tuple[LearnerId, Entitlement]
@@ -47,6 +54,10 @@ class FakeStore:
         self.rosters: list[tuple[Uscc, bytes, int, str]] = []
         self.disclosures: list[tuple[LearnerId, str, str, str]] = []
         self.locked: list[LearnerId] = []
+        self.own: dict[tuple[PlatformSlug, str], OwnItem] = {}
+        self.documents: dict[tuple[PlatformSlug, str], KeptDocument] = {}
+        self.waiting: list[tuple[PlatformSlug, str, DeliveryId]] = []
+        self.readings: list[tuple[PlatformSlug, DeliveryOutcome, str]] = []
 
     def new_id(self) -> str:
         return f"id-{next(self._ids):06}"
@@ -109,6 +120,44 @@ class FakeStore:
             holding=self.holdings.get((who, entitlement)),
         )
 
+    # --- what is kept of items
+
+    def own_items(
+        self, keys: Collection[tuple[PlatformSlug, str]]
+    ) -> Mapping[tuple[PlatformSlug, str], bytes]:
+        return {key: self.own[key].digest for key in keys if key in self.own}
+
+    def insert_own_items(self, items: Sequence[OwnItem]) -> None:
+        for item in items:
+            assert (item.platform, item.own_id) not in self.own
+            self.own[item.platform, item.own_id] = item
+
+    def document_digests(
+        self, keys: Collection[tuple[PlatformSlug, str]]
+    ) -> Mapping[tuple[PlatformSlug, str], bytes]:
+        return {key: self.documents[key].digest for key in keys if key in self.documents}
+
+    def insert_documents(self, documents: Sequence[KeptDocument]) -> None:
+        for document in documents:
+            assert (document.platform, document.document_id) not in self.documents
+            self.documents[document.platform, document.document_id] = document
+
+    def insert_waiting(self, waiting: Sequence[tuple[PlatformSlug, str, DeliveryId]]) -> None:
+        self.waiting += waiting
+
+    def latest_outcome(self, platform: PlatformSlug, delivery_id: DeliveryId) -> DeliveryOutcome | None:
+        for slug, outcome, _ in reversed(self.readings):
+            if (slug, outcome.delivery_id) == (platform, delivery_id):
+                return outcome
+        known = self.deliveries.get((platform, delivery_id))
+        return known.outcome if known else None
+
+    def insert_reading(
+        self, platform: PlatformSlug, outcome: DeliveryOutcome, cause: str, at: datetime
+    ) -> None:
+        assert at.tzinfo is not None
+        self.readings.append((platform, outcome, cause))
+
     # --- people
 
     def lock(self, learners: Collection[LearnerId]) -> None:
@@ -151,7 +200,7 @@ class FakeStore:
         for claim, outcome in zip(claims, outcomes, strict=True):
             key = (claim.authenticated.callback.platform, claim.authenticated.delivery_id)
             assert key not in self.deliveries, "a delivery is inserted once"
-            self.deliveries[key] = KnownDelivery(claim.body_digest, outcome)
+            self.deliveries[key] = KnownDelivery(claim.content_digest, outcome)
 
     def open_reviews(self, learner: LearnerId, needs: Sequence[ReviewNeed], at: datetime) -> None:
         assert at.tzinfo is not None

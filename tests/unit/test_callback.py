@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 
 from verifier.callback import Limits, receive
 from verifier.errors import Code, RequestRejected, SignatureRejected
-from verifier.model.delivery import Callback, PlatformSlug
+from verifier.model.delivery import Accepts, Callback, PlatformSlug
 
 AT = datetime(2021, 3, 1, tzinfo=UTC)
 JSON = ("Content-Type", "application/json")
+JSON_ONLY = Accepts(frozenset({"application/json"}))
+MANY = Accepts(
+    frozenset({"application/json", "multipart/mixed", "text/xml"}),
+    charsets=frozenset({"utf-8", "gb18030"}),
+    routes=frozenset({("POST", ""), ("PUT", "/statements")}),
+)
 
 
 def _receive(**changed: Any) -> Callback:
@@ -24,7 +30,7 @@ def _receive(**changed: Any) -> Callback:
         "body": b"{}",
         "received_at": AT,
         "request_id": "r-1",
-        "content_types": frozenset({"application/json"}),
+        "accepts": JSON_ONLY,
         "limits": Limits(),
     }
     return receive(**(request | changed))
@@ -53,14 +59,28 @@ def test_a_request_becomes_a_callback_with_its_bytes_untouched() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "post", "TRACE", ""])
-def test_1_only_post_delivers(method: str) -> None:
+def test_1_only_post_delivers_where_nothing_else_is_declared(method: str) -> None:
     assert _refusal(method=method) == (Code.METHOD_NOT_ALLOWED, "")
+
+
+@pytest.mark.parametrize(
+    ("method", "rest", "taken"),
+    [("POST", "", True), ("PUT", "/statements", True), ("PUT", "", False), ("POST", "/statements", False)],
+)
+def test_1_method_and_rest_of_the_path_are_declared_together(method: str, rest: str, *, taken: bool) -> None:
+    request = {"method": method, "rest": rest, "path": f"/v1/callbacks/p{rest}", "query": "a=1"}
+    if taken:
+        callback = _receive(**request, accepts=MANY)
+        assert (callback.path, callback.query) == (f"/v1/callbacks/p{rest}", "a=1")
+    else:
+        assert _refusal(**request, accepts=MANY) == (Code.METHOD_NOT_ALLOWED, "")
 
 
 def test_2_a_body_at_its_limit_is_taken_and_one_byte_more_is_not() -> None:
     assert len(_receive(body=b"x" * 1_048_576).body) == 1_048_576
     assert _refusal(body=b"x" * 1_048_577) == (Code.REQUEST_TOO_LARGE, "")
-    assert _refusal(body=b"xx", limits=Limits(body_bytes=1)) == (Code.REQUEST_TOO_LARGE, "")
+    small = Accepts(JSON_ONLY.content_types, body_bytes=1)
+    assert _refusal(body=b"xx", accepts=small) == (Code.REQUEST_TOO_LARGE, "")
 
 
 def test_3_headers_at_their_limits_are_taken_and_beyond_are_not() -> None:
@@ -142,6 +162,40 @@ def test_6_any_other_content_type_is_refused(value: str) -> None:
     assert _refusal(headers=[("content-type", value)]) == (Code.CONTENT_TYPE_UNSUPPORTED, "content-type")
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text/xml; charset=GB18030",
+        'text/xml;charset="gb18030"',
+        "text/xml",
+        "multipart/mixed; boundary=abc",
+        'multipart/mixed; Boundary="a b+c:d\'e"',
+    ],
+)
+def test_6_declared_charsets_and_the_boundary_of_a_multipart_type_are_accepted(value: str) -> None:
+    assert _receive(headers=[("Content-Type", value)], accepts=MANY).headers.get("content-type") == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "text/xml; charset=gbk",
+        "text/xml; boundary=abc",
+        "multipart/mixed",
+        "multipart/mixed; boundary=",
+        'multipart/mixed; boundary=""',
+        'multipart/mixed; boundary="ends with a space "',
+        f"multipart/mixed; boundary={'x' * 71}",
+        "multipart/mixed; boundary=a; boundary=b",
+        "multipart/mixed; boundary=a; type=x",
+        "multipart/mixed; boundary=签",
+    ],
+)
+def test_6_other_charsets_and_boundaries_are_refused(value: str) -> None:
+    refusal = _refusal(headers=[("content-type", value)], accepts=MANY)
+    assert refusal == (Code.CONTENT_TYPE_UNSUPPORTED, "content-type")
+
+
 def test_6_content_type_comes_exactly_once() -> None:
     assert _refusal(headers=[]) == (Code.CONTENT_TYPE_UNSUPPORTED, "content-type")
     assert _refusal(headers=[JSON, JSON]) == (Code.HEADERS_INVALID, "content-type")
@@ -156,7 +210,7 @@ def test_whatever_comes_is_taken_unchanged_or_refused(
     headers: list[tuple[bytes | str, bytes | str]], method: str, body: bytes
 ) -> None:
     try:
-        callback = _receive(headers=[JSON, *headers], method=method, body=body, limits=Limits(32, 3, 64))
+        callback = _receive(headers=[JSON, *headers], method=method, body=body, limits=Limits(3, 64))
     except RequestRejected:
         return
     assert callback.body == body

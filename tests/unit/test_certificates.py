@@ -18,7 +18,7 @@ from joserfc import jws as jose
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from verifier import certificates
-from verifier.certificates import check_stated, matches, verify
+from verifier.certificates import check_stated, compact, matches, reading, verify
 from verifier.errors import CertificateRejected, Code
 from verifier.keyring import Issuer, IssuerKey, KeyState, Register
 from verifier.model.certificate import (
@@ -33,6 +33,7 @@ from verifier.model.person import IdentityClaims
 from verifier.model.time import TimeFormat
 from verifier.signatures import base64url, jws
 from verifier.signatures.jws import Algorithm, SigningKey
+from verifier.signatures.strict_json import JsonValue
 
 ALPHA, BETA = PlatformSlug("alpha"), PlatformSlug("beta")
 AT = datetime(2021, 3, 10, 4, tzinfo=UTC)
@@ -145,7 +146,7 @@ def _verify(
     at: datetime = AT,
     fields: CertificateFields = FIELDS,
 ) -> VerifiedCertificate:
-    signed = SignedCertificate(CertificateKind.JWS, token, fields)
+    signed = SignedCertificate(CertificateKind.JWS, token.encode("latin-1", "replace"), fields)
     return verify(signed, platform=platform, register=register, first_received_at=at)
 
 
@@ -161,7 +162,7 @@ def test_a_genuine_certificate_is_read_completely() -> None:
 
 
 def test_every_kind_of_certificate_has_a_verifier() -> None:
-    assert set(certificates._VERIFIERS) == set(CertificateKind)
+    assert set(certificates.FORMS) == set(CertificateKind)
 
 
 @pytest.mark.parametrize("key", [EC, RS, PS])
@@ -228,7 +229,7 @@ def test_1_a_token_of_8192_bytes_is_read_and_a_longer_one_is_not() -> None:
     fitting = next(
         token
         for size in range(5800, 4000, -1)
-        if len(token := _token(other="x" * size)) <= certificates.MAX_TOKEN_BYTES
+        if len(token := _token(other="x" * size)) <= compact.MAX_TOKEN_BYTES
     )
     assert len(fitting) >= 8190
     assert _verify(fitting).number == EXPECTED.number
@@ -573,3 +574,19 @@ def test_no_message_repeats_what_was_sent(changed: dict[str, str]) -> None:
     with pytest.raises(CertificateRejected) as caught:
         _verify(_token(**(changed | {"jysj": sentinel, "xm": sentinel})))
     assert sentinel not in str(caught.value)
+
+
+def test_a_member_is_found_by_its_name_or_by_its_pointer() -> None:
+    claims: dict[str, JsonValue] = {"a/b": "1", "list": ["x", {"y": "2"}], "plain": "3"}
+    expected = {
+        "plain": "3",
+        "/a~1b": "1",
+        "/list/0": "x",
+        "/list/1/y": "2",
+        "/list/2": None,
+        "/list/-": None,
+        "/plain/0": None,
+        "/none/at/all": None,
+        "none": None,
+    }
+    assert {name: reading.value(claims, name) for name in expected} == expected

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from itertools import count, permutations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from verifier.errors import Code
 from verifier.identity import person_name
 from verifier.model.certificate import DocumentKind, VerifiedCertificate
 from verifier.model.delivery import Event, EventKind, ItemState, PlatformSlug
-from verifier.model.facts import CompletionFact, RevocationFact, Source
+from verifier.model.facts import CompletionFact, FactId, RevocationFact, Source
 from verifier.model.person import IdentityClaims, LearnerId
 
 AT = datetime(2021, 7, 1, tzinfo=UTC)
@@ -69,6 +70,31 @@ def test_the_first_certificate_stands() -> None:
     fact = current(into)
     assert (fact.course_title, fact.revision, fact.supersedes) == ("a", 1, None)
     assert into.affected == {LI}
+
+
+@pytest.mark.parametrize("again", ["the same content", "older content", "other content of the same moment"])
+def test_what_a_compromised_key_brought_gives_way_to_anything_proven_now(again: str) -> None:
+    before = numbers()
+    take(before, proven("a", revision=2))
+    fact = replace(current(before), fact_id=FactId("before"))
+    into = replace(numbers((fact,)), doubtful=frozenset({fact.fact_id}))
+    now = {
+        "the same content": proven("a", revision=2),
+        "older content": proven("a", revision=1),
+        "other content of the same moment": proven("b", revision=2),
+    }[again]
+    assert take(into, now, WANG) == (ItemState.ACCEPTED, None)
+    assert (current(into).supersedes, current(into).learner_id) == (fact.fact_id, WANG)
+    assert into.affected == {LI, WANG}
+    assert take(into, now, WANG) == (ItemState.DUPLICATE, None)
+
+
+def test_a_completion_knows_when_its_content_was_first_received() -> None:
+    into = numbers()
+    take(into, replace(proven("a"), first_received_at=AT - timedelta(days=9)))
+    assert (current(into).received_at, current(into).recorded_at) == (AT - timedelta(days=9), AT)
+    take(into, proven("b", revision=2))
+    assert current(into).received_at == AT
 
 
 def test_the_same_content_changes_nothing() -> None:

@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 import rfc8785
@@ -42,7 +43,7 @@ from verifier.model.facts import (
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import BEIJING, beijing_date
 from verifier.model.trust import Recognition
-from verifier.policy import Policy, load
+from verifier.policy import Policy, load, rules
 
 RAW: Final = (
     Path(__file__).parents[2] / "verifier/policy/parameters/online-training-month.toml"
@@ -253,7 +254,7 @@ def test_the_office_is_the_one_of_the_newest_admission() -> None:
     assert judge(replace(CASE, admissions=admissions)).office == "甲"
 
 
-@pytest.mark.parametrize("wrong", [{"policy": "online-training-month@2"}, {"parameters": "00" * 32}])
+@pytest.mark.parametrize("wrong", [{"policy": "online-training-month@1"}, {"parameters": "00" * 32}])
 def test_pins_of_another_policy_are_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         evaluate(CASE, POLICY, replace(PINS, **wrong))
@@ -409,9 +410,9 @@ def test_whatever_a_decision_says_is_material() -> None:
         replace(verdict, dispatched_by=E2),
         replace(verdict, clauses=(replace(first, outcome=NotMet("否")), *rest)),
         replace(verdict, clauses=(replace(first, outcome=Met("另述")), *rest)),
-        replace(verdict, clauses=(replace(first, revision=2), *rest)),
+        replace(verdict, clauses=(replace(first, revision=1), *rest)),
         replace(verdict, clauses=tuple(rest)),
-        replace(verdict, pins=replace(PINS, policy="online-training-month@2")),
+        replace(verdict, pins=replace(PINS, policy="online-training-month@1")),
         replace(verdict, pins=replace(PINS, parameters="00" * 32)),
     ]
     assert len({material(one) for one in (verdict, *others)}) == len(others) + 1
@@ -460,7 +461,7 @@ def test_a_trace_states_every_member_of_its_verdict() -> None:
 def test_a_reader_learns_clause_by_clause_what_is_missing_and_from_whom() -> None:
     case = replace(CASE, employments=(), completions=(done(document=DocumentKind.SKILL_LEVEL),))
     lines = explain(json.loads(rfc8785.dumps(trace(judge(case)))))
-    assert lines[0] == "结论：不予（政策 online-training-month@1）"
+    assert lines[0] == "结论：不予（政策 online-training-month@2）"
     assert any(line.startswith("✗ 证明种类为课程培训合格证明：提交的是职业技能等级证书") for line in lines)
     assert any(line.startswith("✓ 取得相应课程培训合格证明") for line in lines)
     assert "？ 结业之日为申领企业职工：没有企业花名册覆盖结业日期（2021-03-15）。" in lines
@@ -468,7 +469,7 @@ def test_a_reader_learns_clause_by_clause_what_is_missing_and_from_whom() -> Non
     assert sum("依据：" in line for line in lines) == len(POLICY.clauses)
     assert "－ 未评估：当地现行标准（未配置）" in lines
     granted = explain(trace(judge(CASE)))
-    assert granted[0] == "结论：给予（政策 online-training-month@1；补贴月份：2021-03）"
+    assert granted[0] == "结论：给予（政策 online-training-month@2；补贴月份：2021-03）"
 
 
 # For all cases
@@ -616,3 +617,12 @@ def test_adding_a_fact_that_contradicts_none_never_makes_a_met_clause_unknown(
         for new in successors:
             for was, now in zip(before, after[new], strict=True):
                 assert not (isinstance(was.outcome, Met) and isinstance(now.outcome, Unknown))
+
+
+def test_the_first_revision_of_course_proof_still_answers_as_it_was_released() -> None:
+    """Decisions pin it: they are replayed by it for as long as they are kept."""
+    parameters = cast("Any", None)
+    revoked = rules.course_proof(cast("Any", SimpleNamespace(revoked=True)), parameters)
+    sound = rules.course_proof(cast("Any", SimpleNamespace(revoked=False, day="2021-03-05")), parameters)
+    assert isinstance(revoked, NotMet)
+    assert isinstance(sound, Met)

@@ -17,7 +17,7 @@ from tests.unit.fake_store import FakeStore
 from verifier import enterprises, pipeline
 from verifier.errors import Code, Party, RequestRejected
 from verifier.identity import person_name, resident_id
-from verifier.keyring import Register
+from verifier.keyring import Platform, Register
 from verifier.model.certificate import DocumentKind
 from verifier.model.decision import Holding
 from verifier.model.delivery import PlatformSlug
@@ -35,7 +35,7 @@ from verifier.model.facts import (
 )
 from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.model.standing import PersonStanding, Standing, StatusAnswer
-from verifier.model.trust import Platform, Recognition
+from verifier.model.trust import Recognition
 from verifier.pipeline import Rulebook
 from verifier.policy import load
 from verifier.policy.wording import MISSING
@@ -356,7 +356,7 @@ def ask(
         people or (person(),),
         at=at,
         policy=POLICY,
-        platforms={P1: PLATFORM},
+        register=RULEBOOK.register,
         client_id="client-1",
         first=first,
     )
@@ -724,7 +724,7 @@ def test_the_answer_as_json_is_by_position_and_repeats_no_number_or_name() -> No
     said = enterprises.members(ask(store, *people, first=200))
     text = json.dumps(said, ensure_ascii=False)
     assert said["admitted"] is True
-    assert (said["as_of"], said["policy"]) == ("2021-07-01T02:00:00Z", "online-training-month@1")
+    assert (said["as_of"], said["policy"]) == ("2021-07-01T02:00:00Z", "online-training-month@2")
     granted, pending, absent = said["people"]
     assert absent == {"position": 202, "state": "not_listed", "completions": [], "mend": []}
     assert (granted["position"], granted["state"]) == (200, "granted_here")

@@ -30,6 +30,15 @@ def test_null_and_the_empty_text_count_as_missing(source: dict[str, Any]) -> Non
     assert fields.text(source, OPTIONAL, "/data") == ""
 
 
+def test_a_name_with_slashes_is_one_step_of_its_pointer() -> None:
+    with pytest.raises(AdapterError) as caught:
+        fields.text({}, TextField("https://x/~a", 4), "/data")
+    assert refused(caught) == (Code.FIELD_MISSING, "/data/https:~1~1x~1~0a")
+    with pytest.raises(AdapterError) as caught:
+        fields.moment({}, MomentField("https://x/~a", TimeFormat.RFC3339), "/data")
+    assert refused(caught) == (Code.FIELD_MISSING, "/data/https:~1~1x~1~0a")
+
+
 @pytest.mark.parametrize("value", [0, 1, True, False, 1.5, [], ["a"], {}, "12345"])
 def test_a_text_is_a_text_of_at_most_its_length_and_nothing_is_coerced(value: object) -> None:
     for field in (NAME, OPTIONAL):
@@ -113,3 +122,8 @@ def test_an_error_about_an_item_becomes_one_about_the_delivery() -> None:
     assert (error.code, error.detail, error.pointer) == (
         Code.DELIVERY_UNREADABLE, "a member is missing", "/items"
     )  # fmt: skip
+
+
+def test_items_of_a_batch_have_names_of_their_own() -> None:
+    assert fields.distinct([]) == []
+    assert fields.distinct(["a", "b", "a", "", "c", ""]) == ["a#0", "b", "a#2", "#3", "c", "#5"]

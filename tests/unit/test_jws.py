@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from verifier.errors import Code, ConfigurationError, SignatureRejected
 from verifier.signatures import base64url, hmac, jws, keys
 from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
+from verifier.signatures.sm2 import Sm2PrivateKey
 from verifier.signatures.strict_json import JsonValue
 
 RSA_PRIVATE = rsa.generate_private_key(65537, 2048)
@@ -72,9 +74,7 @@ def test_what_we_sign_we_verify_and_so_does_another_library(algorithm: Algorithm
     assert (parsed.alg, parsed.kid, parsed.typ) == (algorithm, "k1", "t+jwt")
     assert parsed.header["cty"] == "张"
     assert jws.verify(parsed, key.verification_key) == PAYLOAD
-    pem = key.verification_key.public
-    assert not isinstance(pem, bytes)
-    spki = pem.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    spki = PRIVATE[algorithm].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     other = joserfc_jws.deserialize_compact(text, joserfc_key(algorithm, spki), algorithms=[algorithm.value])
     assert other.payload == PAYLOAD
 
@@ -258,10 +258,10 @@ def test_an_algorithm_other_than_the_keys_is_refused(alg: str) -> None:
 @pytest.mark.parametrize("algorithm", EVERY)
 def test_the_public_key_is_never_a_shared_secret(algorithm: Algorithm) -> None:
     key = SIGNING[algorithm].verification_key
-    assert not isinstance(key.public, bytes)
+    public = PRIVATE[algorithm].public_key()
     jwk = json.dumps(keys.public_jwk(key)).encode()
     for encoding in (Encoding.PEM, Encoding.DER):
-        for secret in (key.public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo), jwk):
+        for secret in (public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo), jwk):
             signed = f"{part({'alg': 'HS256'})}.{part(PAYLOAD)}"
             text = f"{signed}.{part(hmac.hmac_sha256(secret, signed.encode()))}"
             assert step(text, key) == "algorithm"
@@ -290,8 +290,6 @@ def test_degenerate_ecdsa_signatures_are_refused(r: int, s: int) -> None:
 
 
 def test_a_der_signature_and_one_with_r_plus_n_are_refused() -> None:
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
     head, payload, signature = good().split(".")
     raw = base64url.decode(signature)
     r, s = int.from_bytes(raw[:32]), int.from_bytes(raw[32:])
@@ -354,6 +352,25 @@ def test_a_signer_cannot_set_a_header_that_we_would_refuse_or_that_is_ours(name:
 
 def test_the_register_may_name_four_algorithms_and_no_shared_secret() -> None:
     assert {"ES256", "EdDSA", "RS256", "PS256"} == jws.REGISTERABLE
+
+
+@pytest.mark.parametrize("alg", ["SM3withSM2", "ES256", "SM2", "EdDSA", "none"])
+@pytest.mark.parametrize("encoded", ["raw", "der"])
+def test_no_token_is_accepted_under_an_sm2_key_whatever_it_says(alg: str, encoded: str) -> None:
+    private = Sm2PrivateKey.generate()
+    key = VerificationKey("k1", Algorithm.SM2, private.public_key)
+    signed = f"{part({'alg': alg})}.{part(PAYLOAD)}"
+    der = private.sign(signed.encode())
+    r, s = decode_dss_signature(der)
+    signature = der if encoded == "der" else r.to_bytes(32) + s.to_bytes(32)
+    assert step(f"{signed}.{part(signature)}", key) == "algorithm"
+
+
+def test_a_token_that_calls_itself_sm2_is_accepted_under_no_other_key() -> None:
+    assert step(token({"alg": "SM3withSM2"})) == "algorithm"
+    for algorithm in set(Algorithm) - {Algorithm.SM2}:
+        with pytest.raises(ConfigurationError):
+            VerificationKey("k1", algorithm, Sm2PrivateKey.generate().public_key)
 
 
 HEADERS = st.dictionaries(

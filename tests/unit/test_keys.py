@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 from verifier.errors import Code, ConfigurationError
 from verifier.signatures import base64url, jws, keys, weak_keys
 from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
+from verifier.signatures.sm2 import Sm2PrivateKey, Sm2PublicKey
 from verifier.signatures.strict_json import JsonValue
 
 PRIVATE: Mapping[Algorithm, jws.PrivateKey] = {
@@ -121,6 +123,61 @@ def test_a_file_that_is_not_one_fitting_private_key_is_refused(pem: bytes) -> No
     with pytest.raises(ConfigurationError) as caught:
         keys.load_private_pem(pem, Algorithm.ES256, "k1")
     assert caught.value.code is Code.KEY_REFUSED
+
+
+def test_an_sm2_key_is_loaded_with_the_id_its_holder_hashes_in() -> None:
+    public = Sm2PrivateKey.generate().public_key
+    pem = sm2_pem(public.spki())
+    assert keys.load_public_pem(pem, Algorithm.SM2, "k1") == VerificationKey("k1", Algorithm.SM2, public)
+    with_id = keys.load_public_pem(pem.replace(b"\n", b"\r\n"), Algorithm.SM2, "k1", sm2_id=b"")
+    assert with_id.public == Sm2PublicKey(public.point, b"")
+
+
+def sm2_pem(der: bytes) -> bytes:
+    text = base64.encodebytes(der)
+    return b"-----BEGIN PUBLIC KEY-----\n" + text + b"-----END PUBLIC KEY-----\n"
+
+
+SM2_DER = Sm2PrivateKey.generate().public_key.spki()
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        b"",
+        sm2_pem(SM2_DER) * 2,
+        sm2_pem(SM2_DER)[:-1] + b"x",
+        sm2_pem(SM2_DER[:-1]),
+        sm2_pem(SM2_DER + b"\x00"),
+        sm2_pem(SM2_DER[:-1] + bytes([SM2_DER[-1] ^ 1])),
+        sm2_pem(SM2_DER).replace(b"PUBLIC KEY", b"PRIVATE KEY"),
+        sm2_pem(SM2_DER).replace(b"=", b""),
+        sm2_pem(SM2_DER).replace(b"A", b"=", 1),
+        public_pem(PRIVATE[Algorithm.ES256]),
+        public_pem(PRIVATE[Algorithm.RS256]),
+        b"-----BEGIN PUBLIC KEY-----\n" + b"A" * 10_000 + b"\n-----END PUBLIC KEY-----\n",
+    ],
+    ids=count(),
+)
+def test_a_file_that_is_not_one_public_key_on_the_sm2_curve_is_refused(pem: bytes) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        keys.load_public_pem(pem, Algorithm.SM2, "k1")
+    assert caught.value.code is Code.KEY_REFUSED
+
+
+def test_an_sm2_key_is_loaded_as_no_other_and_has_no_jwk() -> None:
+    with pytest.raises(ConfigurationError):
+        keys.load_public_pem(sm2_pem(SM2_DER), Algorithm.ES256, "k1")
+    with pytest.raises(ConfigurationError, match="SM2"):
+        keys.public_jwk(keys.load_public_pem(sm2_pem(SM2_DER), Algorithm.SM2, "k1"))
+    assert refusal(jwk_of(Algorithm.ES256, alg="SM3withSM2"))
+
+
+def test_a_key_has_one_subject_public_key_info_whatever_its_kind() -> None:
+    assert keys.spki(Sm2PublicKey.from_spki(SM2_DER)) == SM2_DER
+    for private in PRIVATE.values():
+        public = private.public_key()
+        assert keys.spki(public) == public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 # Weak keys

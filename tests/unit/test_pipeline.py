@@ -11,14 +11,21 @@ from typing import Literal
 import pytest
 
 from tests.unit.fake_store import FakeStore
-from verifier import certificates, eligibility, pipeline
+from verifier import certificates, eligibility, pipeline, preparing
 from verifier.cli.simulator import person
 from verifier.errors import AdapterError, Code, SignatureRejected
 from verifier.identity import person_name
-from verifier.keyring import Register
-from verifier.model.certificate import DocumentKind, SignedCertificate, VerifiedCertificate
+from verifier.keyring import Platform, Register
+from verifier.model.certificate import (
+    CertificateFields,
+    CertificateKind,
+    DocumentKind,
+    SignedCertificate,
+    VerifiedCertificate,
+)
 from verifier.model.decision import Case, Entitlement, Holding, Pins, State, Verdict
 from verifier.model.delivery import (
+    Accepts,
     Acknowledgment,
     AuthenticatedCallback,
     Callback,
@@ -35,11 +42,13 @@ from verifier.model.delivery import (
 )
 from verifier.model.facts import AdmissionFact, Category, EmploymentFact, FactId, Source
 from verifier.model.person import IdentityClaims, LearnerId, Uscc
-from verifier.model.trust import Platform, Recognition, TransportKey
-from verifier.pipeline import Prepared, ProvenItem, RevokedItem, Rulebook
+from verifier.model.trust import Recognition
+from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
 from verifier.ports.intake import NewDecision
+from verifier.preparing import Prepared, ProvenItem, RevokedItem
 from verifier.settings import Settings
+from verifier.signatures.transport import TransportKey
 
 NOW = datetime(2021, 7, 1, 4, tzinfo=UTC)
 P1 = PlatformSlug("p1")
@@ -68,6 +77,9 @@ CERTIFICATE = VerifiedCertificate(
 )
 
 
+JSON_ONLY = Accepts(frozenset({"application/json"}))
+
+
 def digest(purpose: str, data: bytes) -> bytes:
     return sha256(purpose.encode() + data).digest()
 
@@ -81,7 +93,7 @@ class FakeAdapter:
     slug: PlatformSlug = P1
     name: str = "平台"
     profile: Literal["assumed", "confirmed"] = "assumed"
-    content_types: frozenset[str] = frozenset({"application/json"})
+    accepts: Accepts = JSON_ONLY
     keys: Sequence[TransportKey] | None = None
 
     def authenticate(
@@ -107,13 +119,15 @@ class FakeAdapter:
 
 def prepared(adapter: FakeAdapter, body: bytes = b"{}", delivery_id: str = "d-1") -> Prepared:
     callback = Callback(P1, "POST", "/v1/callbacks/p1", Headers(()), body, NOW, "r-1")
-    found = pipeline.prepare(adapter, callback, REGISTER, digest, NOW)
+    found = preparing.prepare(adapter, callback, REGISTER, digest, NOW)
     authentic = replace(found.claim.authenticated, delivery_id=DeliveryId(delivery_id))
     return replace(found, claim=replace(found.claim, authenticated=authentic))
 
 
 def signed(kind: EventKind, **members: str) -> Event:
-    return Event(kind, "1", certificate=SignedCertificate.__new__(SignedCertificate), **members)  # type: ignore[arg-type] # texts only
+    fields = CertificateFields.__new__(CertificateFields)  # nobody looks into it
+    certificate = SignedCertificate(CertificateKind.JWS, b"signed", fields)
+    return Event(kind, "1", certificate=certificate, **members)  # type: ignore[arg-type] # texts only
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ AMOUNT: Final = (
 
 def test_the_released_policy_names_every_clause_once_in_the_written_order() -> None:
     assert [(one.id, one.revision) for one in POLICY.clauses] == [
-        ("course-proof", 1),
+        ("course-proof", 2),
         ("proof-kind", 1),
         ("platform-recognised", 1),
         ("within-period", 1),
@@ -68,7 +68,7 @@ def test_both_numbers_of_the_regional_notice_stand_in_the_basis() -> None:
 def test_a_policy_is_pinned_by_its_name_its_revision_and_its_files_digest() -> None:
     pins = POLICY.pins(register="r", normaliser="n")
     assert POLICY.entitlement == "online-training-month"
-    assert (pins.policy, pins.register, pins.normaliser) == ("online-training-month@1", "r", "n")
+    assert (pins.policy, pins.register, pins.normaliser) == ("online-training-month@2", "r", "n")
     assert pins.parameters == POLICY.digest == hashlib.sha256(RAW).hexdigest()
 
 
@@ -101,7 +101,12 @@ def test_a_clause_declares_exactly_the_facts_it_looks_at(one: Clause) -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "facts"
     }
-    derived = {"day": {"completion"}, "revoked": {"completion"}, "is_holder": {"completion", "employment"}}
+    derived = {
+        "day": {"completion"},
+        "revoked": {"completion"},
+        "doubtful": {"completion"},
+        "is_holder": {"completion", "employment"},
+    }
     needed = set[str]().union(*(derived.get(name, {name}) for name in touched))
     assert needed & set(get_args(Read)) <= set(one.reads)
     assert set(one.reads) <= {"completion"} | needed
@@ -166,21 +171,21 @@ def test_a_value_missing_on_a_day_is_an_error_and_never_a_default() -> None:
 # The strict reader: what is changed in the file, and the path of the key that is named
 
 WINDOW: Final = "value = { first = 2021-02-01, last = 2021-12-31 }"
-FIRST: Final = '{ id = "course-proof", revision = 1 }'
+FIRST: Final = '{ id = "course-proof", revision = 2 }'
 READ: Final = "reading = true\n"
 CHANGED: Final = [
     ("policy = ", "policie = ", "policie"),
-    ("revision = 1\nent", "ent", "revision"),
+    ("revision = 2\nent", "ent", "revision"),
     ('policy = "online-training-month"', 'policy = "Online"', "policy"),
     ('policy = "online-training-month"', "policy = 1", "policy"),
     ('entitlement = "online-training-month"', 'entitlement = " "', "entitlement"),
-    ("revision = 1\nent", "revision = 0\nent", "revision"),
-    ("revision = 1\nent", "revision = true\nent", "revision"),
-    ("revision = 1\nent", 'revision = "1"\nent', "revision"),
+    ("revision = 2\nent", "revision = 0\nent", "revision"),
+    ("revision = 2\nent", "revision = true\nent", "revision"),
+    ("revision = 2\nent", 'revision = "1"\nent', "revision"),
     ("basis = [", "basis = [ 1,", "basis.0"),
     (TEXT[TEXT.index("basis = [") : TEXT.index("\n]") + 2], "basis = []", "basis"),
     (TEXT[TEXT.index("basis = [") : TEXT.index("\n]") + 2], 'basis = "x"', "basis"),
-    (FIRST, '{ id = "course-proof", revision = 2 }', "clauses.0"),
+    (FIRST, '{ id = "course-proof", revision = 3 }', "clauses.0"),
     (FIRST, '{ id = "no-such", revision = 1 }', "clauses.0"),
     (FIRST, '{ id = "proof-kind", revision = 1 }', "clauses.1.id"),
     (FIRST, '{ id = "course-proof", revision = 1, weight = 1 }', "clauses.0.weight"),

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from verifier.errors import SignatureRejected
 from verifier.signatures import base64url, hmac, jws, keys
 from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
+from verifier.signatures.sm2 import Sm2PublicKey
 
 SECRET = VerificationKey("kid-secret", Algorithm.HS256, bytes(range(32)))
 EC_SIGNING = SigningKey("kid-ec", Algorithm.ES256, ec.generate_private_key(ec.SECP256R1()))
@@ -120,7 +121,7 @@ def test_rejects_json_serialization(key: VerificationKey, token: str) -> None:
 
 def test_rejects_symmetry_confusion_with_the_public_keys_bytes() -> None:
     for key in (EC_SIGNING.verification_key, rsa_key("RS256")):
-        assert not isinstance(key.public, bytes)
+        assert not isinstance(key.public, bytes | Sm2PublicKey)
         for encoding in (Encoding.DER, Encoding.PEM):
             secret = key.public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
             text = signed(key, alg="HS256")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from verifier.cli import checking, operating, replaying, running
+from verifier.cli import checking, keys, operating, platforms, reconciling, replaying, running
 from verifier.errors import CATALOGUE, VerifierError
 from verifier.settings import from_environment
 from verifier.web.admin import failure
@@ -72,11 +72,7 @@ def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     demo.add_argument("--directory", type=Path, default=Path("var/demo"), help="沙箱目录 · the sandbox")
     demo.add_argument("--port", type=int, default=0, help="端口，0 为任意 · port, 0 takes a free one")
     demo.set_defaults(run=running.demo)
-    keys = commands.add_parser("keys", help="本服务的密钥 · the service's own keys")
-    init = keys.add_subparsers(required=True, metavar="ACTION").add_parser(
-        "init", help="生成全部密钥 · make every key that the service needs"
-    )
-    init.set_defaults(run=running.init_keys)
+    keys.add_to(commands)
 
 
 def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -94,6 +90,13 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             parameter.add_to(command)
         command.add_argument("--json", action="store_true", help="机器可读 · for machines")
         command.set_defaults(run=operating.run, operation=name)
+    platforms.declare(groups["platforms"])
+    reconciling.declare(
+        commands.add_parser(
+            "reconcile",
+            help="与平台自己的签发清单比对 · compare with a platform's own list of what it issued",
+        )
+    )
 
 
 def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,10 +12,11 @@ from dataclasses import asdict
 from typing import Any
 
 from verifier import audit, keyfiles, offline
-from verifier.app import now, open_database, reading_store, rulebook
+from verifier.app import now, open_database, profiles, reading_store
 from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
 from verifier.settings import Settings
-from verifier.signatures import keys
+from verifier.signatures import keys, sm2
+from verifier.sources import read_register, rulebook, sandbox_register
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current, upgrade
 from verifier.store.store import Store
@@ -143,6 +144,8 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
             keyfiles.load_issuer_keys(settings.secrets_dir),
         ),
         "policy and register": lambda: rulebook(settings),
+        "profiles": lambda: profiles(settings),
+        "sandbox register": lambda: sandbox_register(settings, read_register(settings)[0]),
     }
     for name, look in checks.items():
         try:
@@ -151,6 +154,13 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         except VerifierError as error:
             wanting = True
             results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
+    try:
+        sm2.self_test()
+        results["sm2"] = "可用：国标示例自检通过 · works: the example of GB/T 32918.5 comes out right"
+    except ConfigurationError as error:
+        # Nothing is accepted by SM2 then: whatever needs it is refused as our own fault, and not lost.
+        wanting = True
+        results["sm2"] = f"{error.code}: 本机 libcrypto 不可用于国密 SM2 · {error.detail}"
     try:
         async with stored(settings):
             results["database"] = "ok"

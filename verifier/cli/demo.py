@@ -50,6 +50,7 @@ CLIENTS: Final = {
     "subsidy-b": {"role": "subsidy", "offices": OFFICE},
     "auditor": {"role": "auditor"},
     "platform-cvt": {"role": "platform", "platform": sandbox.CVT},
+    "platform-skm": {"role": "platform", "platform": sandbox.SKM},
 }
 
 
@@ -74,9 +75,8 @@ async def run(directory: Path, *, once: bool, port: int) -> int:
         made = _make_keys(settings)
         async with _served(settings) as service, _session(settings) as session:
             out.print(f"服务已启动 · listening on {settings.base_url}")
-            stage = Stage(
-                service, session, _client_keys(directory), ChinaVocationalTraining(made), NewOccupation(made)
-            )
+            senders = ChinaVocationalTraining(made), NewOccupation(made)
+            stage = Stage(service, session, _client_keys(directory), *senders, made)
             await _enrol(stage)
             results = [(row, await _play(stage, row)) for row in scenario.ROWS]
             print_results(out, results)

@@ -25,6 +25,7 @@ class Parameter:
     Attributes:
         file: the argument names a file, whose text is the parameter.
         stdin: read from standard input: an id number in an argument would stand in process lists and history.
+        flag: takes no value; given, its text is ``yes``.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Parameter:
     positional: bool = False
     file: bool = False
     stdin: bool = False
+    flag: bool = False
 
     def add_to(self, command: argparse.ArgumentParser) -> None:
         """Declare it."""
@@ -40,6 +42,10 @@ class Parameter:
             return
         if self.positional:
             command.add_argument(self.name, help=self.help)
+        elif self.flag:
+            command.add_argument(
+                f"--{self.name}", dest=self.name, action="store_const", const="yes", help=self.help
+            )
         else:
             command.add_argument(f"--{self.name}", dest=self.name, required=self.required, help=self.help)
 
@@ -55,6 +61,8 @@ class Operation:
 GROUPS: Final[Mapping[str, str]] = {
     "enterprises": "企业准入 · enterprises",
     "clients": "接入系统 · systems that call",
+    "platforms": "平台 · platforms",
+    "deliveries": "投递 · deliveries",
     "review": "人工复核 · questions for a person",
     "learner": "学员本人 · a learner",
 }
@@ -74,7 +82,12 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         (
             Parameter("client", "客户端名 · client id", positional=True),
             Parameter("role", "platform | enterprise | subsidy | auditor"),
-            Parameter("jwk", "公钥 JWK 文件 · file with its public key as a JWK", file=True),
+            Parameter("jwk", "公钥 JWK 文件 · file with its public key as a JWK", required=False, file=True),
+            Parameter(
+                "secret",
+                "不用公钥而生成密钥串，仅限平台，只显示一次 · a platform's, in place of a key; shown once",
+                flag=True,
+            ),
             Parameter("enterprises", "企业代码，逗号分隔 · for an enterprise", required=False),
             Parameter("offices", "受理机构代码，逗号分隔 · for a subsidy system", required=False),
             Parameter("platform", "平台 · for a platform: its slug", required=False),
@@ -83,6 +96,29 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "clients revoke": Operation(
         "停用一个接入系统 · revoke a system's access",
         (Parameter("client", "客户端名 · client id", positional=True),),
+    ),
+    "clients rotate-secret": Operation(
+        "生成新密钥串，旧的仍有效 · make a new secret, shown once; the old one holds until dropped",
+        (Parameter("client", "客户端名 · client id", positional=True),),
+    ),
+    "clients drop-secret": Operation(
+        "停用旧密钥串 · end the older of two secrets",
+        (Parameter("client", "客户端名 · client id", positional=True),),
+    ),
+    "platforms list": Operation(
+        "列出各平台的到达、静默与缺号 · what came of each platform, and what did not"
+    ),
+    "deliveries list": Operation(
+        "列出平台待处理的投递及原因 · a platform's deliveries that need attention, with reasons",
+        (Parameter("platform", "平台标识 · platform's slug", positional=True),),
+    ),
+    "deliveries read-again": Operation(
+        "问题排除后重读已保留的投递，默认只试读 · read kept deliveries again; a dry run without --apply",
+        (
+            Parameter("platform", "平台标识 · platform's slug", positional=True),
+            Parameter("delivery", "只读这一件 · only this one", required=False),
+            Parameter("apply", "写入结果 · write what comes of it", flag=True),
+        ),
     ),
     "review list": Operation("列出待复核事项 · list open questions"),
     "review close": Operation(
@@ -115,12 +151,17 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
         value = sys.stdin.readline() if parameter.stdin else getattr(arguments, parameter.name)
         if value is not None:
             parameters[parameter.name] = _text(parameter, value)
-    status, answer = await _ask(settings, name, parameters)
-    if arguments.json:
+    status, answer = await ask(settings, name, parameters)
+    tell(status, answer, as_json=arguments.json)
+    return status
+
+
+def tell(status: int, answer: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print an operation's answer."""
+    if as_json:
         print(json.dumps(answer, ensure_ascii=False), file=sys.stderr if status else sys.stdout)
     else:
         _show(answer, failed=bool(status))
-    return status
 
 
 def _text(parameter: Parameter, value: str) -> str:
@@ -134,7 +175,8 @@ def _text(parameter: Parameter, value: str) -> str:
         ) from None
 
 
-async def _ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+async def ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+    """Run an operation, through a running service or on the database itself; its status and its answer."""
     try:
         return await _ask_service(settings, name, parameters)
     except aiohttp.ClientConnectionError:

@@ -77,6 +77,10 @@ WORKERS: Final[Mapping[str, Worker]] = MappingProxyType(
             person(14, "阿卜杜拉\u2022吾守尔", born="19870705"), _A, "就地过年", "阿卜杜拉\u00b7吾守尔"
         ),
         "sun": Worker(person(15, "孙丽", born="19961024"), _A),
+        "he": Worker(person(18, "何晓军", born="19890902"), _A),
+        "guzel": Worker(person(19, "古再丽·艾尼", born="19960318"), _A, "在企休假"),
+        "qian": Worker(person(16, "钱伟", born="19850611"), _A),
+        "meryem": Worker(person(17, "买尔燕·阿不都", born="19931107"), _A, "就地过年"),
     }
 )
 STRANGERS: Final = (person(901, "周明"), person(902, "迪丽努尔·艾山"), person(903, "巴合提·朱马什"))
@@ -101,6 +105,14 @@ class Row:
 ROWS: tuple[Row, ...] = (
     Row("genuine-cvt", "张建国：中国职业培训在线推送结业", "200 accepted；准予 2021-03"),
     Row("genuine-xzy", "阿依古丽·买买提：新职业学习平台推送结业", "200 accepted；准予 2021-03"),
+    Row("genuine-jc", "何晓军：就业创业和职业培训在线推送表单、SM2", "200 SUCCESS；准予 2021-06"),
+    Row("genuine-npt", "钱伟：中国国家人事人才培训网推送 XML、CMS", "200 accepted；准予 2021-04"),
+    Row("genuine-skm", "买尔燕·阿不都：技能大师在线培训推送 xAPI 签名语句", "200；准予 2021-05"),
+    Row(
+        "file-later",
+        "古再丽·艾尼：人力资源社会保障部培训网先推结业、后传签名 PDF",
+        "200 waiting → 200 accepted；准予 2021-09",
+    ),
     Row("redelivered", "张建国：平台重发同一投递", "200 accepted；答复逐字相同，仍为1条记录"),
     Row("id-reused", "同一投递编号，换了内容（刘洋）", "409 delivery_conflict；无决定，原记录不变"),
     Row("tampered", "李红霞：证书签发后被改动", "422 certificate_signature_invalid 第7步；已留存，无决定"),

@@ -8,33 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from verifier import offline
 from verifier.app import now
 from verifier.cli.checking import findings_of
 from verifier.cli.scenario import DISPATCHER, ENTERPRISES, STRANGERS, WORKERS
+from verifier.cli.scenario_platforms import PLATFORM_ACTS, beijing, course
 from verifier.cli.scenario_proof import altered_copy
 from verifier.cli.scenario_stage import SUBSIDY, Answer, Stage, until
 from verifier.cli.simulator import Course, Delivery, Person
 from verifier.model.decision import State
-from verifier.model.time import BEIJING
 from verifier.signatures import base64url
 
 Act = Callable[[Stage], Awaitable[str]]
-
-
-def course(number: str, who: str, completed: datetime, **changes: Any) -> Course:
-    """A course that a worker completed, its certificate issued an hour later."""
-    members = {"issued_at": completed + timedelta(hours=1), **changes}
-    return Course(number, WORKERS[who].person, completed, **members)
-
-
-def beijing(month: int, day: int, hour: int = 10, minute: int = 0, *, year: int = 2021) -> datetime:
-    """A moment on Beijing's clock."""
-    return datetime(year, month, day, hour, minute, tzinfo=BEIJING)
 
 
 def from_cvt(stage: Stage, delivery_id: str, done: Course, *, certificate: str | None = None) -> Delivery:
@@ -294,9 +283,9 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
     {
         act.__name__.replace("_", "-"): act
         for act in (
-            genuine_cvt, genuine_xzy, redelivered, id_reused, tampered, retired_key, forged, both_platforms,
-            roster_later, after_period, last_minute, revoked, corrected, two_rosters, dispatched,
-            still_pending, other_dot, status_own, status_other, claimed_twice, row_altered,
+            genuine_cvt, genuine_xzy, *PLATFORM_ACTS, redelivered, id_reused, tampered, retired_key, forged,
+            both_platforms, roster_later, after_period, last_minute, revoked, corrected, two_rosters,
+            dispatched, still_pending, other_dot, status_own, status_other, claimed_twice, row_altered,
         )
     }
 )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing_extensions import override
 
 from verifier import identity, offline
 from verifier.app import Service, now
+from verifier.cli.sandbox import Sandbox
 from verifier.cli.scenario import WORKERS
 from verifier.cli.simulator import ChinaVocationalTraining, Delivery, NewOccupation, Person
 from verifier.model.decision import State
@@ -51,8 +53,16 @@ class Answer:
     @override
     def __str__(self) -> str:
         """Status and code: of a platform's envelope, or of a problem document."""
-        said = self.json
-        code = said.get("code", "")
+        try:
+            said = self.json
+        except ValueError:
+            said = None
+        if not isinstance(said, dict) or "code" not in said:
+            # Another envelope than ours: the states that it names, in its own words.
+            found = re.findall(rb'(?:"state": ?"|<STATE>)([a-z_]+)|^([A-Z]+)$', self.body)
+            states = [one or other for one, other in found]
+            return " ".join([str(self.status), *dict.fromkeys(state.decode() for state in states)])
+        code = said["code"]
         items = said["data"].get("items", []) if "data" in said else []
         if code == 0:
             code = "、".join(dict.fromkeys(item["state"] for item in items))
@@ -96,6 +106,7 @@ class Stage:
         keys: each client's own key.
         records: pulled so far, in the ledger's order.
         cursor: the feed's ``next``.
+        sandbox: what the simulated platforms hold.
         first: the first delivery and its answer, for the act that sends it again.
     """
 
@@ -104,6 +115,7 @@ class Stage:
     keys: Mapping[str, jws.SigningKey]
     cvt: ChinaVocationalTraining
     xzy: NewOccupation
+    sandbox: Sandbox
     records: list[Pulled] = field(default_factory=list)
     cursor: int = -1
     first: tuple[Delivery, Answer] | None = None
@@ -114,7 +126,9 @@ class Stage:
 
     async def post(self, delivery: Delivery) -> Answer:
         """Post a platform's callback."""
-        async with self.session.post(delivery.path, data=delivery.body, headers=delivery.headers) as response:
+        async with self.session.post(
+            delivery.target, data=delivery.body, headers=delivery.headers
+        ) as response:
             return Answer(response.status, await response.read())
 
     async def get(self, path: str) -> Answer:
@@ -124,11 +138,15 @@ class Stage:
 
     async def call(self, client: str, method: str, path: str, **options: Any) -> Answer:
         """Call as a client; options as aiohttp takes them."""
-        if client not in self._tokens:
-            self._tokens[client] = await self._token(client)
-        headers = {"Authorization": f"Bearer {self._tokens[client]}", **options.pop("headers", {})}
+        headers = {"Authorization": f"Bearer {await self.token(client)}", **options.pop("headers", {})}
         async with self.session.request(method, path, headers=headers, **options) as response:
             return Answer(response.status, await response.read())
+
+    async def token(self, client: str) -> str:
+        """A client's access token, fetched once."""
+        if client not in self._tokens:
+            self._tokens[client] = await self._token(client)
+        return self._tokens[client]
 
     async def _token(self, client: str) -> str:
         """An access token for a signed assertion (RFC 7523)."""

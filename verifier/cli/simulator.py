@@ -6,6 +6,7 @@ primitives' signing half. What it builds is described for other languages in ``d
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from verifier.cli.sandbox import CVT, CVT_ISSUER, XZY, XZY_ISSUER, Sandbox
 from verifier.model.time import BEIJING
-from verifier.signatures import gateway, jws, webhooks
+from verifier.signatures import gateway, jws, strict_json, webhooks
 
 _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
@@ -71,16 +72,28 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A request ready to be posted."""
+    """A request ready to be sent.
+
+    Attributes:
+        rest: the path after the platform's address.
+        query: what follows the question mark; empty for none.
+    """
 
     platform: str
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    rest: str = ""
+    query: str = ""
 
     @property
     def path(self) -> str:
         """Where it is posted."""
-        return f"/v1/callbacks/{self.platform}"
+        return f"/v1/callbacks/{self.platform}{self.rest}"
+
+    @property
+    def target(self) -> str:
+        """Path and query, as in the request line."""
+        return f"{self.path}?{self.query}" if self.query else self.path
 
 
 def _json(value: Any) -> bytes:
@@ -155,7 +168,7 @@ class ChinaVocationalTraining:
 
 
 class NewOccupation:
-    """Sends as 新职业学习平台 is assumed to: batches, a gateway's HMAC in headers."""
+    """Sends as 新职业学习平台 is assumed to: batches, a gateway's HMAC, certificates with their chain."""
 
     slug = XZY
     issuer = XZY_ISSUER
@@ -164,7 +177,7 @@ class NewOccupation:
         self._sandbox = sandbox
 
     def certificate(self, course: Course, *, kid: str = "xzy-2021") -> str:
-        """The signed qualification proof, a compact JWS."""
+        """The signed qualification proof, a compact JWS with its certificate chain."""
         claims = {
             "fzjg": self.issuer,
             "zsbh": course.number,
@@ -179,7 +192,11 @@ class NewOccupation:
             "zslx": course.document,
             "bbh": course.revision,
         }
-        return jws.sign_compact(_json(claims), self._sandbox.certificate_keys[kid], typ="JWT")
+        chain: list[strict_json.JsonValue] = [
+            base64.b64encode(der).decode("ascii") for der in self._sandbox.chains[kid]
+        ]
+        key = self._sandbox.certificate_keys[kid]
+        return jws.sign_compact(_json(claims), key, typ="JWT", headers={"x5c": chain})
 
     def completed(
         self, course: Course, item: str, *, certificate: str | None = None, event: str = "FINISH"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from verifier.model.person import Uscc
 
@@ -17,6 +18,31 @@ class Role(StrEnum):
     ENTERPRISE = "enterprise"
     SUBSIDY = "subsidy"
     AUDITOR = "auditor"
+
+
+class Scope(StrEnum):
+    """What an access token opens (RFC 6749, section 3.3).
+
+    CALLBACK opens the address of the client's own platform, where the platform proves its deliveries by a
+    token; each other scope opens the calls of a role.
+    """
+
+    CALLBACK = "callback"
+    DELIVERIES = "deliveries"
+    ENTERPRISE = "enterprise"
+    SUBSIDY = "subsidy"
+    AUDITOR = "auditor"
+
+
+CALLS: Final[Mapping[Role, Scope]] = MappingProxyType(
+    {
+        Role.PLATFORM: Scope.DELIVERIES,
+        Role.ENTERPRISE: Scope.ENTERPRISE,
+        Role.SUBSIDY: Scope.SUBSIDY,
+        Role.AUDITOR: Scope.AUDITOR,
+    }
+)
+"""The scope that a token needs for the calls of each role."""
 
 
 class ClientState(StrEnum):
@@ -35,7 +61,9 @@ class Client:
         enterprises: for an enterprise: whose roster and status it may touch.
         offices: for a subsidy system: acceptance offices whose records it may see; empty means none.
         platform: for a platform: its slug, else empty.
-        jwk: its public key, as a JWK.
+        jwk: its public key, as a JWK; empty for a client that has secrets.
+        secrets: for a platform whose senders know only a secret: what is stored of it
+            (``verifier.signatures.client_secret``), of two while one replaces the other, newest first.
     """
 
     client_id: str
@@ -46,3 +74,15 @@ class Client:
     enterprises: frozenset[Uscc] = frozenset()
     offices: frozenset[str] = frozenset()
     platform: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """All that its tokens may open.
+
+        Whoever reads a secret once holds it for good, and every sender knows it: it opens nothing that shows
+        what others sent.
+        """
+        if self.role is not Role.PLATFORM:
+            return (CALLS[self.role],)
+        return (Scope.CALLBACK,) if self.secrets else (Scope.CALLBACK, Scope.DELIVERIES)

@@ -12,9 +12,21 @@ from verifier.model.time import TimeFormat
 
 
 class CertificateKind(StrEnum):
-    """How a certificate is signed."""
+    """How a certificate is signed; ``verifier.certificates`` has a form for each.
+
+    JWS: compact, by a registered key. JWS_X5C: compact, with a certificate chain to a registered anchor.
+    CANONICAL: parameters joined to one text, signed beside it. CMS: content with a detached CMS/PKCS#7
+    signature. XAPI: a signed statement. OPEN_BADGE: an Open Badges 3.0 credential as JWT. PDF: a signed
+    document that was uploaded.
+    """
 
     JWS = "jws"
+    JWS_X5C = "jws+x5c"
+    CANONICAL = "canonical"
+    CMS = "cms"
+    XAPI = "xapi"
+    OPEN_BADGE = "open-badge"
+    PDF = "pdf"
 
 
 class DocumentKind(StrEnum):
@@ -27,7 +39,11 @@ class DocumentKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateFields:
-    """Where a platform's certificate keeps each thing: names of the signed object's members.
+    """Where a platform's certificate keeps each thing.
+
+    Each is the name of a member of the signed object, or a JSON pointer into it (RFC 6901) where it begins
+    with a slash. An empty ``document`` or ``revision`` means that the form has none: every certificate of it
+    is then a course proof, of revision 1.
 
     ``documents`` maps the platform's own words for the kind of document to ours; an unmapped word is OTHER.
     ``id_kinds`` maps the platform's code of an identifier's kind to ours.
@@ -53,11 +69,25 @@ class CertificateFields:
 
 @dataclass(frozen=True, slots=True)
 class SignedCertificate:
-    """A certificate as it came; nothing in it is believed yet."""
+    """A certificate as it came; nothing in it is believed yet.
+
+    Attributes:
+        content: what is signed, in the kind's own form; for a JWS the whole token in ASCII. Empty for a
+            document that was uploaded apart, until it is found.
+        signature: where it stands beside the content: as the message writes it.
+        chain: certificates that stand beside it: DER in base64, the signer's first.
+        document: id of the uploaded document that is the content.
+        known: plain values that the message states for identifiers which the content holds only as digests,
+            by the content's own word for their type. They count once the digest is theirs.
+    """
 
     kind: CertificateKind
-    token: str = field(repr=False)
+    content: bytes = field(repr=False)
     fields: CertificateFields = field(repr=False)
+    signature: str = field(default="", repr=False)
+    chain: tuple[str, ...] = field(default=(), repr=False)
+    document: str = ""
+    known: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ class Case:
         revoked: completion fact id -> the fact that revokes its number.
         employments: current rows of every roster that lists the learner.
         recognised: per platform, the intervals in which it is recognised; an absent platform is unlisted.
+        doubtful: completions whose key the register calls compromised since before they were first received.
     """
 
     learner_id: LearnerId
@@ -126,6 +127,7 @@ class Case:
     name_decisions: tuple[NameDecisionFact, ...]
     recognised: Mapping[PlatformSlug, tuple[Recognition, ...]]
     holding: Holding | None = None
+    doubtful: frozenset[FactId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

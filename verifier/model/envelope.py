@@ -70,26 +70,32 @@ def _item(outcome: ItemOutcome) -> Mapping[str, Any]:
     }
 
 
-def acknowledgment(outcome: DeliveryOutcome, *, single: bool) -> Acknowledgment:
-    """The answer to an authentic delivery. A replay is answered as the first time, byte for byte.
+def result(outcome: DeliveryOutcome, *, single: bool) -> tuple[int, Code | None]:
+    """HTTP status and reason of the answer to an authentic delivery, in whatever envelope; None for success.
 
     Args:
         outcome: what became of it.
         single: whether the platform sends one event a delivery, so that a refused item is a refused delivery
             (422); the items of a batch stand for themselves.
     """
-    code = outcome.code
     if outcome.state is DeliveryState.CONFLICT:
-        code = code or Code.DELIVERY_CONFLICT
-        http_status = 409
-    elif outcome.state is DeliveryState.QUARANTINED:
-        code = code or Code.DELIVERY_UNREADABLE
-        http_status = 422
-    else:
-        refused = [item for item in outcome.items if item.state is ItemState.REFUSED]
-        failed = single and bool(refused)
-        code = (refused[0].code or Code.FIELD_INVALID) if failed else None
-        http_status = 422 if failed else 200
+        return 409, outcome.code or Code.DELIVERY_CONFLICT
+    if outcome.state is DeliveryState.QUARANTINED:
+        return 422, outcome.code or Code.DELIVERY_UNREADABLE
+    refused = [item for item in outcome.items if item.state is ItemState.REFUSED]
+    if single and refused:
+        return 422, refused[0].code or Code.FIELD_INVALID
+    return 200, None
+
+
+def acknowledgment(outcome: DeliveryOutcome, *, single: bool) -> Acknowledgment:
+    """The answer to an authentic delivery. A replay is answered as the first time, byte for byte.
+
+    Args:
+        outcome: what became of it.
+        single: as in ``result``.
+    """
+    http_status, code = result(outcome, single=single)
     data = {
         "deliveryId": outcome.delivery_id,
         "party": _party(code),

@@ -62,6 +62,8 @@ class CompletionFact:
     Attributes:
         content_digest: keyed digest of the certificate's canonical content.
         holder: the name in the certificate; personal.
+        first_received_at: when the signed content first reached this service; None where
+            that is not known to be earlier than ``recorded_at``.
     """
 
     fact_id: FactId
@@ -83,6 +85,12 @@ class CompletionFact:
     recorded_at: datetime
     source: Source
     supersedes: FactId | None = None
+    first_received_at: datetime | None = None
+
+    @property
+    def received_at(self) -> datetime:
+        """When the signed content first reached this service."""
+        return self.first_received_at or self.recorded_at
 
 
 @dataclass(frozen=True, slots=True)

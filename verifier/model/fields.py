@@ -9,6 +9,7 @@ and the empty text count as missing. Texts are kept exactly as they came.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +61,7 @@ class EventFields:
         issuer: for a revocation: who issued the certificate.
         number: for a revocation: the certificate's number.
         reason: the platform's own words; a revocation must have them.
+        kind: how certificates are signed.
     """
 
     certificate: TextField
@@ -68,6 +70,7 @@ class EventFields:
     issuer: TextField
     number: TextField
     reason: TextField
+    kind: CertificateKind = CertificateKind.JWS
 
 
 def _missing(pointer: str) -> AdapterError:
@@ -76,6 +79,11 @@ def _missing(pointer: str) -> AdapterError:
 
 def _invalid(pointer: str) -> AdapterError:
     return AdapterError(Code.FIELD_INVALID, "a member breaks its rule", pointer=pointer)
+
+
+def _at(pointer: str, member: str) -> str:
+    """Where a member stands (RFC 6901, section 3)."""
+    return f"{pointer}/{member.replace('~', '~0').replace('/', '~1')}"
 
 
 def whole(error: AdapterError) -> AdapterError:
@@ -120,7 +128,7 @@ def text(source: Mapping[str, Any], field: TextField, pointer: str) -> str:
     Raises:
         AdapterError: ``field_missing`` or ``field_invalid``.
     """
-    value, at = source.get(field.member), f"{pointer}/{field.member}"
+    value, at = source.get(field.member), _at(pointer, field.member)
     if value is None or value == "":
         if field.required:
             raise _missing(at)
@@ -135,13 +143,23 @@ def text(source: Mapping[str, Any], field: TextField, pointer: str) -> str:
 
 def moment(source: Mapping[str, Any], field: MomentField, pointer: str) -> datetime:
     """One moment as aware UTC. Errors as for ``text``."""
-    value, at = source.get(field.member), f"{pointer}/{field.member}"
+    value, at = source.get(field.member), _at(pointer, field.member)
     if value is None or value == "":
         raise _missing(at)
     try:
         return parse_moment(value, field.form)
     except ValueError:
         raise _invalid(at) from None
+
+
+def distinct(ids: Sequence[str]) -> list[str]:
+    """A name for each item of a batch: its id, with its position where that is empty or not the only one.
+
+    Args:
+        ids: in the batch's order; no form of id may have ``#`` in it, so that no two names are alike.
+    """
+    count = Counter(ids)
+    return [name if name and count[name] == 1 else f"{name}#{position}" for position, name in enumerate(ids)]
 
 
 def unknown(
@@ -214,7 +232,7 @@ def event(
     return Event(
         kind,
         item,
-        certificate=SignedCertificate(CertificateKind.JWS, token, fields.certificate_fields),
+        certificate=SignedCertificate(fields.kind, token.encode(), fields.certificate_fields),
         stated=_stated(source, fields, pointer),
         reason=text(source, _optional(fields.reason), pointer),
         occurred_at=occurred_at,

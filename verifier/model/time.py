@@ -6,28 +6,48 @@ import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import StrEnum
 
-BEIJING = timezone(timedelta(hours=8), "Asia/Shanghai")
+_AHEAD = timedelta(hours=8)
+BEIJING = timezone(_AHEAD, "Asia/Shanghai")
 """Official Chinese time. It has had no daylight saving since 1991, so a fixed offset is exact."""
 
-_COMPACT = re.compile(r"[0-9]{14}")
+_COMPACT = re.compile(r"[0-9]{8}(?:[01][0-9]|2[0-3])[0-9]{4}")
 _SECONDS = re.compile(r"[0-9]{1,11}")
 _MILLISECONDS = re.compile(r"[0-9]{13}")
+_SPACED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_HTTP = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) "
+    r"([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class TimeFormat(StrEnum):
     """How a platform writes a moment.
 
-    RFC3339 carries its own offset; COMPACT_BEIJING is ``yyyyMMddHHmmss`` in Beijing time.
+    RFC3339 carries its own offset. Those that end in ``+08:00`` carry none and are Beijing time; of a day
+    alone, its first moment. HTTP_DATE is the IMF-fixdate of RFC 9110, section 5.6.7.
     """
 
     RFC3339 = "rfc3339"
     EPOCH_SECONDS = "epoch_seconds"
     EPOCH_MILLISECONDS = "epoch_milliseconds"
     COMPACT_BEIJING = "yyyyMMddHHmmss+08:00"
+    SPACED_BEIJING = "yyyy-MM-dd HH:mm:ss+08:00"
+    DAY_BEIJING = "yyyy-MM-dd+08:00"
+    COMPACT_DAY_BEIJING = "yyyyMMdd+08:00"
+    HTTP_DATE = "http_date"
+
+
+_BEIJING = {
+    TimeFormat.SPACED_BEIJING: _SPACED,
+    TimeFormat.DAY_BEIJING: re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    TimeFormat.COMPACT_DAY_BEIJING: re.compile(r"[0-9]{8}"),
+}
+"""Forms without an offset."""
 
 
 def parse_moment(value: object, form: TimeFormat) -> datetime:
@@ -50,22 +70,30 @@ def parse_moment(value: object, form: TimeFormat) -> datetime:
     except (OverflowError, ValueError):
         # The standard library's own words repeat the value.
         raise ValueError("not a moment of this format") from None
-    if not datetime(1900, 1, 1, tzinfo=UTC) <= moment < _LATEST:
+    if not _EARLIEST <= moment < _LATEST:
         raise ValueError("out of range")
     return moment
 
 
 def _read(text: str, form: TimeFormat) -> datetime:
+    if form is TimeFormat.COMPACT_BEIJING and _COMPACT.fullmatch(text):
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z") - _AHEAD
     if form is TimeFormat.RFC3339 and _RFC3339.fullmatch(text):
         return datetime.fromisoformat(text).astimezone(UTC)
     if form is TimeFormat.EPOCH_SECONDS and _SECONDS.fullmatch(text):
         return datetime.fromtimestamp(int(text), UTC)
     if form is TimeFormat.EPOCH_MILLISECONDS and _MILLISECONDS.fullmatch(text):
         return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(text))
-    if form is TimeFormat.COMPACT_BEIJING and _COMPACT.fullmatch(text):
+    if form is TimeFormat.HTTP_DATE and (parts := _HTTP.fullmatch(text)):
+        day, name, year, hour, minute, second = parts.groups()
+        month = _MONTHS.index(name) + 1
+        return datetime(int(year), month, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    if form in _BEIJING and _BEIJING[form].fullmatch(text):
         # Not strptime: its first use imports code that asks the machine for its locale and time zone.
-        month, day, hour, minute, second = (int(text[start : start + 2]) for start in range(4, 14, 2))
-        return datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=BEIJING).astimezone(UTC)
+        digits = re.sub(r"[^0-9]", "", text).ljust(14, "0")
+        year, *rest = int(digits[:4]), *(int(digits[start : start + 2]) for start in range(4, 14, 2))
+        month, day, hour, minute, second = rest
+        return datetime(year, month, day, hour, minute, second, tzinfo=BEIJING).astimezone(UTC)
     raise ValueError("not a moment of this format")
 
 

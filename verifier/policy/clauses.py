@@ -35,6 +35,7 @@ class ClauseFacts:
         employment: None where no roster covers the completion date.
         covering: every roster row, of any enterprise, that covers the completion date.
         revoked: the issuer withdrew the certificate.
+        doubtful: its key is called compromised since before the certificate was first received.
         recognised: when the platform is recognised; empty where the register does not list it.
         admissions: those of the candidate's enterprise.
         scopes: declarations of the candidate's enterprise.
@@ -53,6 +54,7 @@ class ClauseFacts:
     choice: EmployerChoiceFact | None
     name_decision: NameDecisionFact | None
     holding: Holding | None = None
+    doubtful: bool = False
 
     @property
     def day(self) -> date:

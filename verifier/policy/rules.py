@@ -42,6 +42,31 @@ def course_proof(facts: ClauseFacts, _parameters: Parameters) -> Outcome:
 
 
 @clause(
+    "course-proof",
+    revision=2,
+    title="取得相应课程培训合格证明",
+    citation=(
+        f"{_NOTICE}一（三）：对参加线上培训并取得相应课程培训合格证明的；"
+        "签名密钥失密后首次收到的不予认可为本项目理解"
+    ),
+    reads=("completion",),
+)
+def course_proof_by_a_sound_key(facts: ClauseFacts, _parameters: Parameters) -> Outcome:
+    """What the issuer's own key no longer vouches for proves nothing, also where it was accepted before.
+
+    The date in a certificate does not help: whoever stole the key writes any date.
+    """
+    if facts.revoked:
+        return NotMet("该课程合格证明已被签发方撤销；撤销原因见签发方的撤销通知。")
+    if facts.doubtful:
+        return NotMet(
+            "该课程合格证明的签名密钥已报失密，且本证明系失密之后首次收到，不予认可；"
+            "请签发方以新密钥重新签发后再行推送。"
+        )
+    return Met(f"该课程合格证明已通过核验且未被撤销，结业日期为{facts.day}（北京时间）。")
+
+
+@clause(
     "proof-kind",
     revision=1,
     title="证明种类为课程培训合格证明",

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from verifier.errors import Code
 from verifier.model.delivery import (
+    Accepts,
     Acknowledgment,
     AuthenticatedCallback,
     Callback,
@@ -20,7 +21,7 @@ from verifier.model.delivery import (
     PlatformSlug,
     UnreadableItem,
 )
-from verifier.model.trust import TransportKey
+from verifier.signatures.transport import TransportKey
 
 Clock = Callable[[], datetime]
 """Aware UTC now; only the edges own one."""
@@ -39,13 +40,13 @@ class Adapter(Protocol):
         slug: the platform's name in addresses and in the register; equals the module's name.
         name: the platform's name in the notice.
         profile: ``assumed`` until the platform has confirmed its real format.
-        content_types: media types it posts, lower case, without parameters.
+        accepts: which requests its address takes.
     """
 
     slug: PlatformSlug
     name: str
     profile: Literal["assumed", "confirmed"]
-    content_types: frozenset[str]
+    accepts: Accepts
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime

@@ -87,6 +87,10 @@ class AuditTransaction(Protocol):
         """Deliveries whose kept body does not have the digest that was recorded."""
         ...
 
+    def altered_documents(self) -> Iterator[str]:
+        """Uploaded documents whose kept content does not have the digest that was recorded."""
+        ...
+
     def slots_without_grant(self) -> Iterator[str]:
         """Learners whose month's slot does not agree with their newest decision."""
         ...

@@ -25,19 +25,53 @@ class DeliveryClaim:
     """A delivery about to be recorded, once.
 
     Attributes:
-        body_digest: keyed digest of the signed bytes, to tell a re-delivery from a conflict.
+        body_digest: keyed digest of the body as it came.
+        content_digest: keyed digest of what tells a re-delivery from a conflict.
     """
 
     authenticated: AuthenticatedCallback
     body_digest: bytes
+    content_digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class KnownDelivery:
     """What stands under a delivery id already."""
 
-    body_digest: bytes
+    content_digest: bytes
     outcome: DeliveryOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class OwnItem:
+    """An item under the platform's own id of it.
+
+    Attributes:
+        digest: keyed digest of what the id stands for.
+        item: its name within the delivery.
+    """
+
+    platform: PlatformSlug
+    own_id: str
+    digest: bytes
+    delivery_id: DeliveryId
+    item: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDocument:
+    """An uploaded document.
+
+    Attributes:
+        digest: keyed digest of the content.
+        delivery_id: what brought it.
+    """
+
+    platform: PlatformSlug
+    document_id: str
+    digest: bytes
+    content: bytes = field(repr=False)
+    delivery_id: DeliveryId
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +100,27 @@ class NewDecision:
     month: date | None
 
 
-class DeciderTransaction(Protocol):
-    """What deciding needs: cases in, decisions out."""
-
-    def lock(self, learners: Collection[LearnerId]) -> None:
-        """Touch the learners' identifier rows in sorted order, before anything about them is read."""
-        ...
+class JudgingTransaction(Protocol):
+    """What judging needs: it reads, and writes nothing."""
 
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
     ) -> Mapping[LearnerId, Case]:
-        """All current facts of each learner; ``recognised`` is left empty for the decider to fill."""
+        """All current facts of each learner; what the register says of them is left for the decider."""
         ...
 
     def latest(
         self, learners: Collection[LearnerId], entitlement: Entitlement
     ) -> Mapping[LearnerId, LatestDecision]:
         """The newest decision of each learner that has one."""
+        ...
+
+
+class DeciderTransaction(JudgingTransaction, Protocol):
+    """What deciding needs: cases in, decisions out."""
+
+    def lock(self, learners: Collection[LearnerId]) -> None:
+        """Touch the learners' identifier rows in sorted order, before anything about them is read."""
         ...
 
     def append_decisions(self, decisions: Sequence[NewDecision]) -> None:
@@ -105,6 +143,40 @@ class IntakeTransaction(DeciderTransaction, Protocol):
 
     def insert_deliveries(self, claims: Sequence[DeliveryClaim], outcomes: Sequence[DeliveryOutcome]) -> None:
         """Keep each delivery raw (sealed) with its answer; on a doubled id the transaction starts again."""
+        ...
+
+    def own_items(
+        self, keys: Collection[tuple[PlatformSlug, str]]
+    ) -> Mapping[tuple[PlatformSlug, str], bytes]:
+        """The keyed digest that stands under each platform's own id of an item, where one does."""
+        ...
+
+    def insert_own_items(self, items: Sequence[OwnItem]) -> None:
+        """Take the own ids; on a doubled one the transaction starts again."""
+        ...
+
+    def document_digests(
+        self, keys: Collection[tuple[PlatformSlug, str]]
+    ) -> Mapping[tuple[PlatformSlug, str], bytes]:
+        """The keyed digest of each document that has come."""
+        ...
+
+    def insert_documents(self, documents: Sequence[KeptDocument]) -> None:
+        """Keep documents, sealed; on a doubled id the transaction starts again."""
+        ...
+
+    def insert_waiting(self, waiting: Sequence[tuple[PlatformSlug, str, DeliveryId]]) -> None:
+        """Note which deliveries wait for which document: platform, document id, delivery id."""
+        ...
+
+    def latest_outcome(self, platform: PlatformSlug, delivery_id: DeliveryId) -> DeliveryOutcome | None:
+        """What the newest reading of a delivery said."""
+        ...
+
+    def insert_reading(
+        self, platform: PlatformSlug, outcome: DeliveryOutcome, cause: str, at: datetime
+    ) -> None:
+        """Keep another reading of a delivery; it no longer waits for documents that have come."""
         ...
 
     def learners(
@@ -202,7 +274,7 @@ class StatusTransaction(Protocol):
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
     ) -> Mapping[LearnerId, Case]:
-        """All current facts of each learner; ``recognised`` is left empty for the caller to fill."""
+        """All current facts of each learner; what the register says of them is left for the caller."""
         ...
 
     def latest_traces(

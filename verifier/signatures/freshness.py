@@ -12,6 +12,21 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS: Final = re.compile(r"0|[1-9][0-9]{0,11}")
 
 
+def check(at: datetime, *, now: datetime, tolerance_seconds: int) -> None:
+    """Checks a signed time that was read already.
+
+    Args:
+        at: the time that the sender signed, aware.
+        now: the current time, aware.
+        tolerance_seconds: greatest distance accepted in either direction, the boundary included.
+
+    Raises:
+        SignatureRejected: ``timestamp``.
+    """
+    if abs(now - at) > timedelta(seconds=tolerance_seconds):
+        raise SignatureRejected(Step.TIMESTAMP)
+
+
 def signed_at(timestamp: str, *, now: datetime, tolerance_seconds: int) -> datetime:
     """The time a sender signed, if it lies within the window around ``now``.
 

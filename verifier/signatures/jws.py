@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
 
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from verifier.errors import Code, ConfigurationError, RequestRejected, SignatureRejected
 from verifier.signatures import base64url, hmac, strict_json
+from verifier.signatures.sm2 import Sm2PublicKey
 from verifier.signatures.steps import Step
 
 if TYPE_CHECKING:
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
 
 
 class Algorithm(StrEnum):
-    """The signature algorithms this module can check (RFC 7518, section 3.1; RFC 8037).
+    """The signature algorithms of keys (RFC 7518, section 3.1; RFC 8037; GB/T 32918.2).
 
-    ``REGISTERABLE`` are those that the trust register may name; the others exist so that a token under them
-    is decided, and public test vectors run.
+    ``REGISTERABLE`` are those that the trust register may name for tokens; the others exist so that a token
+    under them is decided, and public test vectors run. ``SM2`` has no registered name in JOSE: no token is
+    accepted under it, and ``asymmetric`` verifies it in certificates of other forms.
     """
 
     ES256 = "ES256"
@@ -53,12 +56,13 @@ class Algorithm(StrEnum):
     HS256 = "HS256"
     HS384 = "HS384"
     HS512 = "HS512"
+    SM2 = "SM3withSM2"
 
 
 REGISTERABLE: Final = frozenset({Algorithm.ES256, Algorithm.EDDSA, Algorithm.RS256, Algorithm.PS256})
 """What a trust register may name. No shared secrets: who can verify them can forge them."""
 
-PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Ed25519PublicKey
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Ed25519PublicKey | Sm2PublicKey
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
 CURVES: Final[Mapping[Algorithm, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1]] = MappingProxyType(
@@ -69,26 +73,34 @@ CURVES: Final[Mapping[Algorithm, ec.SECP256R1 | ec.SECP384R1 | ec.SECP521R1]] = 
 _HASHES: Final[Mapping[str, hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = MappingProxyType(
     {"256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()},
 )
+_ECDSA: Final[Mapping[Algorithm, ec.ECDSA]] = MappingProxyType(
+    {algorithm: ec.ECDSA(_HASHES[algorithm[2:]]) for algorithm in CURVES},
+)
 _HMAC_NAMES: Final[Mapping[Algorithm, Literal["sha256", "sha384", "sha512"]]] = MappingProxyType(
     {Algorithm.HS256: "sha256", Algorithm.HS384: "sha384", Algorithm.HS512: "sha512"},
 )
 _REFUSED_HEADERS: Final = frozenset({"jwk", "jku", "x5u", "crit", "b64", "zip", "enc"})
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]+)")
 _KID: Final = re.compile(r"[\x20-\x7e]{1,128}")
+MAX_CACHED_HEADERS: Final = 128
+"""As many signers are met again and again; none is longer than the token's limit."""
 
 
-def _hash(algorithm: Algorithm) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+def hash_of(algorithm: Algorithm) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:
+    """The hash of an algorithm whose name ends in its length: all but EdDSA and SM2."""
     return _HASHES[algorithm[2:]]
 
 
 def _fits(algorithm: Algorithm, public: PublicKey | bytes) -> bool:
     if isinstance(public, bytes):
         # RFC 7518, section 3.2: a key shorter than the hash is easier to guess than the hash promises.
-        return algorithm.startswith("HS") and len(public) >= _hash(algorithm).digest_size
+        return algorithm.startswith("HS") and len(public) >= hash_of(algorithm).digest_size
     if isinstance(public, ec.EllipticCurvePublicKey):
         return algorithm in CURVES and CURVES[algorithm].name == public.curve.name
     if isinstance(public, Ed25519PublicKey):
         return algorithm is Algorithm.EDDSA
+    if isinstance(public, Sm2PublicKey):
+        return algorithm is Algorithm.SM2
     return algorithm.startswith(("RS", "PS"))
 
 
@@ -191,8 +203,35 @@ def parse_compact(token: str, *, max_bytes: int = 8192, allow_x5c: bool = False)
     if parts is None:
         _malformed()
     try:
-        raw_header, payload, signature = map(base64url.decode, parts.groups())
-        header = strict_json.loads(raw_header, max_bytes=max_bytes, max_depth=4)
+        payload, signature = base64url.decode(parts[2]), base64url.decode(parts[3])
+    except ValueError:
+        _malformed()
+    header = _header(parts[1], allow_x5c)
+    return UnverifiedJws(
+        header=header.parameters,
+        alg=header.alg,
+        kid=header.kid,
+        typ=header.typ,
+        payload=payload,
+        signing_input=token[: parts.end(2)].encode("ascii"),
+        signature=signature,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    parameters: Mapping[str, JsonValue]
+    alg: str
+    kid: str | None
+    typ: str | None
+
+
+@lru_cache(maxsize=MAX_CACHED_HEADERS)
+def _header(written: str, allow_x5c: bool) -> _Header:  # noqa: FBT001 - the cache tells arguments by place
+    """A header that has its form. A signer's is the same in all its tokens, and remembered once accepted."""
+    try:
+        raw = base64url.decode(written)
+        header = strict_json.loads(raw, max_bytes=len(raw), max_depth=4)
     except (ValueError, RequestRejected):
         _malformed()
     if not isinstance(header, dict):
@@ -202,15 +241,7 @@ def parse_compact(token: str, *, max_bytes: int = 8192, allow_x5c: bool = False)
     alg, kid = _text(header, "alg"), _text(header, "kid")
     if alg is None or (kid is not None and _KID.fullmatch(kid) is None):
         _malformed()
-    return UnverifiedJws(
-        header=MappingProxyType(header),
-        alg=alg,
-        kid=kid,
-        typ=_text(header, "typ"),
-        payload=payload,
-        signing_input=token[: parts.end(2)].encode("ascii"),
-        signature=signature,
-    )
+    return _Header(MappingProxyType(header), alg, kid, _text(header, "typ"))
 
 
 def _ecdsa_der(raw: bytes, curve: ec.EllipticCurve) -> bytes:
@@ -222,10 +253,11 @@ def _ecdsa_der(raw: bytes, curve: ec.EllipticCurve) -> bytes:
     return encode_dss_signature(r, s)
 
 
-def _rsa_padding(algorithm: Algorithm) -> padding.PKCS1v15 | padding.PSS:
+def rsa_padding(algorithm: Algorithm) -> padding.PKCS1v15 | padding.PSS:
+    """The padding of an RSA algorithm: PKCS #1 v1.5, or PSS with the hash on both levels."""
     if algorithm.startswith("RS"):
         return padding.PKCS1v15()
-    digest = _hash(algorithm)
+    digest = hash_of(algorithm)
     # RFC 7518, section 3.5: the salt is as long as the hash, no other length is accepted.
     return padding.PSS(mgf=padding.MGF1(digest), salt_length=digest.digest_size)
 
@@ -238,11 +270,13 @@ def _check(signature: bytes, signing_input: bytes, key: VerificationKey) -> None
             raise InvalidSignature
     elif isinstance(public, ec.EllipticCurvePublicKey):
         der = _ecdsa_der(signature, public.curve)
-        public.verify(der, signing_input, ec.ECDSA(_hash(key.algorithm)))
+        public.verify(der, signing_input, _ECDSA[key.algorithm])
     elif isinstance(public, Ed25519PublicKey):
         public.verify(signature, signing_input)
+    elif isinstance(public, Sm2PublicKey):
+        raise SignatureRejected(Step.ALGORITHM)
     else:
-        public.verify(signature, signing_input, _rsa_padding(key.algorithm), _hash(key.algorithm))
+        public.verify(signature, signing_input, rsa_padding(key.algorithm), hash_of(key.algorithm))
 
 
 def verify(jws: UnverifiedJws, key: VerificationKey) -> bytes:
@@ -292,12 +326,12 @@ def signature(signing_input: bytes, key: SigningKey) -> bytes:
     """Signs bytes by the key's algorithm, in the form of RFC 7518 (ECDSA: r || s)."""
     private = key.private
     if isinstance(private, ec.EllipticCurvePrivateKey):
-        r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(_hash(key.algorithm))))
+        r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hash_of(key.algorithm))))
         size = (private.curve.key_size + 7) // 8
         return r.to_bytes(size) + s.to_bytes(size)
     if isinstance(private, Ed25519PrivateKey):
         return private.sign(signing_input)
-    return private.sign(signing_input, _rsa_padding(key.algorithm), _hash(key.algorithm))
+    return private.sign(signing_input, rsa_padding(key.algorithm), hash_of(key.algorithm))
 
 
 def sign_compact(

@@ -5,7 +5,9 @@ Everything here is our configuration, so that every refusal is a ``Configuration
 
 from __future__ import annotations
 
+import binascii
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -17,12 +19,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from verifier.errors import Code, ConfigurationError, RequestRejected
 from verifier.signatures import base64url, strict_json, weak_keys
 from verifier.signatures.jws import Algorithm, PublicKey, SigningKey, VerificationKey
+from verifier.signatures.sm2 import DEFAULT_ID, Sm2PublicKey
 from verifier.signatures.strict_json import JsonValue
 
 Jwk = Mapping[str, JsonValue]
 
 MAX_JWKS_BYTES: Final = 262_144
 MAX_JWKS_KEYS: Final = 100
+_PUBLIC_PEM: Final = re.compile(
+    rb"\s*-----BEGIN PUBLIC KEY-----\r?\n([A-Za-z0-9+/=\r\n]{1,512})-----END PUBLIC KEY-----\s*"
+)
 _PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
     "P-256": ec.SECP256R1(),
@@ -49,10 +55,10 @@ def _accepted(public: object, algorithm: Algorithm, kid: str) -> VerificationKey
             weak_keys.check_rsa(numbers.n, numbers.e)
         case Ed25519PublicKey():
             weak_keys.check_ed25519(public.public_bytes_raw())
-        case ec.EllipticCurvePublicKey():
-            pass  # the library checks that the point is on its curve, VerificationKey that the curve fits
+        case ec.EllipticCurvePublicKey() | Sm2PublicKey():
+            pass  # made only of points on their curve; VerificationKey checks that the curve fits
         case _:
-            raise _refused("a key is neither RSA, EC nor Ed25519")
+            raise _refused("a key is neither RSA, EC, Ed25519 nor SM2")
     return VerificationKey(kid, algorithm, public)
 
 
@@ -61,23 +67,45 @@ def _only_block(pem: bytes) -> None:
         raise _refused("a key file does not hold exactly one PEM block")
 
 
-def load_public_pem(pem: bytes, algorithm: Algorithm, kid: str) -> VerificationKey:
+def _sm2(pem: bytes, sm2_id: bytes) -> Sm2PublicKey:
+    """The other library's loader raises on this curve."""
+    match = _PUBLIC_PEM.fullmatch(pem)
+    try:
+        der = binascii.a2b_base64(b"".join(match[1].split()) if match else b"=", strict_mode=True)
+    except ValueError as error:
+        raise _refused("a public key file cannot be read") from error
+    return Sm2PublicKey.from_spki(der, sm2_id)
+
+
+def load_public_pem(
+    pem: bytes, algorithm: Algorithm, kid: str, *, sm2_id: bytes = DEFAULT_ID
+) -> VerificationKey:
     """Loads a public key from PEM (SubjectPublicKeyInfo).
 
     Args:
         pem: one PEM block.
         algorithm: the algorithm the key is registered for.
         kid: the id it is registered under.
+        sm2_id: for ``SM3withSM2``, the distinguishing id that the signer hashes in.
 
     Raises:
         ConfigurationError: ``key_refused``.
     """
     _only_block(pem)
+    if algorithm is Algorithm.SM2:
+        return _accepted(_sm2(pem, sm2_id), algorithm, kid)
     try:
         public = serialization.load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise _refused("a public key file cannot be read") from error
     return _accepted(public, algorithm, kid)
+
+
+def spki(public: PublicKey) -> bytes:
+    """The SubjectPublicKeyInfo of a public key, DER: the same bytes for the same key, whatever its kind."""
+    if isinstance(public, Sm2PublicKey):
+        return public.spki()
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def load_private_pem(
@@ -247,7 +275,8 @@ def public_jwk(key: VerificationKey) -> dict[str, str]:
     """The public JWK of a key, with ``alg``, ``kid`` and ``use``.
 
     Raises:
-        ConfigurationError: ``key_refused``: the key is symmetric and has no public form.
+        ConfigurationError: ``key_refused``: the key is symmetric and has no public form, or is an SM2 key,
+            for which JOSE has none.
     """
     match key.public:
         case rsa.RSAPublicKey() as public:
@@ -265,7 +294,7 @@ def public_jwk(key: VerificationKey) -> dict[str, str]:
         case Ed25519PublicKey() as public:
             shape = {"kty": "OKP", "crv": "Ed25519", "x": base64url.encode(public.public_bytes_raw())}
         case _:
-            raise _refused("a symmetric key has no public form")
+            raise _refused("a symmetric key, or one on the SM2 curve, has no public JWK")
     return {**shape, "alg": key.algorithm.value, "kid": key.kid, "use": "sig"}
 
 

@@ -2,6 +2,9 @@
 
 The order matters: size, nesting and encoding are settled on the bytes, so that the standard library's parser
 never recurses deeper than asked; escapes by their spelling; duplicate keys and numbers while it parses.
+
+Most documents are flat and written in the shortest way. Those are read by a faster parser, and what it read
+is written again: only if that gives the same bytes does its reading count, since then there is no other.
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ import json
 import math
 import re
 import unicodedata
-from typing import Final, NoReturn, TypeAlias, cast
+from typing import Final, NoReturn, TypeAlias, TypeGuard, cast
 
+import msgspec
 import rfc8785
 
 from verifier.errors import Code, RequestRejected
@@ -31,6 +35,12 @@ _ESCAPED_CONTROL: Final = re.compile(
     r"(?<!\\)(?:\\\\)*\\(?:[bf]|u00(?:0[0-8bcefBCEF]|1[0-9a-fA-F]|7[fF]|[89][0-9a-fA-F]))",
 )
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_ENCODED_C1: Final = re.compile(b"\xc2[\x80-\x9f]")
+_MAX_PLAIN_BYTES: Final = 4096
+"""What is longer is mostly not flat, and would only be read twice."""
+_fast: Final = msgspec.json.Decoder()
+_as_written: Final = msgspec.json.Encoder()
+_sorted: Final = msgspec.json.Encoder(order="deterministic")
 
 
 def _refuse(detail: str, pointer: str = "") -> NoReturn:
@@ -103,6 +113,43 @@ def _is_deeper_than(raw: bytes, max_depth: int) -> bool:
     return bool(brackets)
 
 
+def _is_plain(value: object) -> TypeGuard[dict[str, JsonValue]]:
+    """Whether it is a flat object without decimals, its keys in ASCII.
+
+    Such a one is written by every encoder in the same way: it is in decimals that they differ (RFC 8785,
+    section 3.2.2.3), and in the order of characters beyond U+FFFF (section 3.2.3).
+    """
+    if type(value) is not dict:
+        return False
+    for member in value.values():
+        kind = type(member)
+        if kind is int:
+            if not -MAX_SAFE_INTEGER <= member <= MAX_SAFE_INTEGER:
+                return False
+        elif kind is not str and kind is not bool and member is not None:
+            return False
+    return {*map(type, value)} == {str} and "".join(value).isascii()
+
+
+def _plain_object(raw: bytes) -> dict[str, JsonValue] | None:
+    """A flat object, if the document is written as an encoder writes it; else None: then nothing is said.
+
+    Written again it is the same bytes, so that no key stands twice and no number has another spelling. Small
+    letters alone cannot fold to the same.
+    """
+    if len(raw) > _MAX_PLAIN_BYTES or b"\\" in raw or b"\x7f" in raw:
+        return None
+    if b"\xc2" in raw and _ENCODED_C1.search(raw):
+        return None
+    try:
+        value: object = _fast.decode(raw)
+    except ValueError:
+        return None
+    if _is_plain(value) and "".join(value).islower() and _as_written.encode(value) == raw:
+        return value
+    return None
+
+
 def loads(raw: bytes, *, max_bytes: int, max_depth: int = 16) -> JsonValue:
     """Parses one strict JSON document.
 
@@ -124,6 +171,8 @@ def loads(raw: bytes, *, max_bytes: int, max_depth: int = 16) -> JsonValue:
         raise RequestRejected(Code.REQUEST_TOO_LARGE, "the document is over the size limit")
     if _is_deeper_than(raw, max_depth):
         _refuse("nested too deep, or brackets do not balance")
+    if (plain := _plain_object(raw)) is not None:
+        return plain
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -155,6 +204,6 @@ def canonical(value: JsonValue) -> bytes:
         RequestRejected: ``json_invalid``: the value has no canonical form, which nothing from ``loads`` does.
     """
     try:
-        return rfc8785.dumps(value)
+        return _sorted.encode(value) if _is_plain(value) else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):
         _refuse("the value has no canonical form")

@@ -32,6 +32,7 @@ class Access(Roster):
             "role": client.role.value,
             "scope": json.dumps(scope),
             "jwk": json.dumps(dict(client.jwk)),
+            "secrets": json.dumps(client.secrets),
             "state": client.state.value,
             "recorded_at": at,
         }
@@ -75,14 +76,8 @@ class Access(Roster):
 
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
         """Adopt a source form: a row and a ledger entry; False if this content stands adopted already."""
-        table = tables.adoptions
-        newest = self.connection.execute(
-            select(table.c.digest)
-            .where(table.c.kind == kind)
-            .order_by(table.c.adopted_at.desc(), table.c.adoption_id.desc())
-            .limit(1)
-        ).scalar_one_or_none()
-        if newest == digest:
+        newest = self.newest_adoption(kind)
+        if newest is not None and newest[0] == digest:
             return False
         adoption = self.vault.new_id()
         row = {
@@ -92,16 +87,40 @@ class Access(Roster):
             "content": content,
             "adopted_at": at,
         }
-        self.append(table, [row])
+        self.append(tables.adoptions, [row])
         self.announce("adoption", adoption, {"adopts": kind, "digest": digest, **body}, at)
         return True
 
-    def judged(self) -> Collection[LearnerId]:
-        """Everyone about whom anything was decided."""
+    def newest_adoption(self, kind: str) -> tuple[str, str] | None:
+        """Digest and content of what was adopted last."""
+        table = tables.adoptions
+        found = self.connection.execute(
+            select(table.c.digest, table.c.content)
+            .where(table.c.kind == kind)
+            .order_by(table.c.adopted_at.desc(), table.c.adoption_id.desc())
+            .limit(1)
+        ).one_or_none()
+        return None if found is None else (found.digest, found.content)
+
+    def judged(self, since: datetime | None = None) -> Collection[LearnerId]:
+        """Everyone about whom anything was decided, or was since a moment."""
         table = tables.decisions
-        return {
-            LearnerId(who) for who in self.connection.execute(select(table.c.learner_id).distinct()).scalars()
-        }
+        wanted = select(table.c.learner_id).distinct()
+        if since is not None:
+            wanted = wanted.where(table.c.decided_at >= since)
+        return {LearnerId(who) for who in self.connection.execute(wanted).scalars()}
+
+    def judged_after(self, learner: LearnerId, limit: int) -> Sequence[LearnerId]:
+        """The next learners about whom anything was decided, by id."""
+        table = tables.decisions
+        rows = self.connection.execute(
+            select(table.c.learner_id)
+            .where(table.c.learner_id > learner)
+            .distinct()
+            .order_by(table.c.learner_id)
+            .limit(limit)
+        ).scalars()
+        return [LearnerId(who) for who in rows]
 
     def adopted(self, kind: str, digest: str) -> str | None:
         """The content adopted under a digest."""

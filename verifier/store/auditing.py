@@ -121,6 +121,17 @@ class Auditing(ReadingSession):
             if body is None or self.vault.digest("delivery", body) != bytes(row["body_digest"]):
                 yield key
 
+    def altered_documents(self) -> Iterator[str]:
+        """Uploaded documents whose kept content does not have the digest that was recorded."""
+        table = tables.documents
+        for row in self._pieces(select(table), list(table.primary_key)):
+            if row["sealed_content"] is None:
+                continue
+            key = f"{row['platform']}/{row['document_id']}"
+            content = self._opens(None, ("documents.sealed_content", key), row["sealed_content"])
+            if content is None or self.vault.digest("document", content) != bytes(row["digest"]):
+                yield key
+
     def slots_without_grant(self) -> Iterator[str]:
         """Learners whose month's slot does not agree with their newest decision."""
         decisions, slots = tables.decisions, tables.slots

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import and_, func, select, tuple_
 
 from verifier.errors import Code, Conflict
-from verifier.model.delivery import DeliveryId, DeliveryOutcome, ItemState, PlatformSlug
+from verifier.model.delivery import DeliveryId, DeliveryOutcome, PlatformSlug
 from verifier.model.facts import (
     AdmissionFact,
     AnyFact,
@@ -23,18 +23,18 @@ from verifier.model.facts import (
 )
 from verifier.model.person import Identifier, LearnerId, Uscc
 from verifier.ports.intake import DeliveryClaim, KnownDelivery
+from verifier.signatures.strict_json import MAX_SAFE_INTEGER
 from verifier.store import codec, tables
-from verifier.store.deciding import Deciding
+from verifier.store.keeping import Keeping, needs_attention
 from verifier.store.session import chunks
 
-_ATTENTION = frozenset({ItemState.REFUSED, ItemState.IN_REVIEW})
+
+def _countable(sequence: int | None) -> int | None:
+    """A sequence number that evidence can cover; for another one nothing authentic is turned away."""
+    return sequence if sequence is not None and 0 <= sequence <= MAX_SAFE_INTEGER else None
 
 
-def _needs_attention(outcome: DeliveryOutcome) -> bool:
-    return outcome.code is not None or any(item.state in _ATTENTION for item in outcome.items)
-
-
-class Intake(Deciding):
+class Intake(Keeping):
     """One transaction of the callback pipeline."""
 
     def known_deliveries(
@@ -45,7 +45,7 @@ class Intake(Deciding):
         found: dict[tuple[PlatformSlug, DeliveryId], KnownDelivery] = {}
         for chunk in chunks(keys):
             rows = self.connection.execute(
-                select(table.c.platform, table.c.delivery_id, table.c.body_digest, table.c.outcome).where(
+                select(table.c.platform, table.c.delivery_id, table.c.content_digest, table.c.outcome).where(
                     tuple_(table.c.platform, table.c.delivery_id).in_(chunk)
                 )
             )
@@ -70,9 +70,14 @@ class Intake(Deciding):
                     "signed_at": claim.authenticated.signed_at,
                     "received_at": callback.received_at,
                     "body_digest": claim.body_digest,
+                    "content_digest": claim.content_digest,
                     "state": outcome.state.value,
-                    "attention": int(_needs_attention(outcome)),
+                    "attention": int(needs_attention(outcome)),
                     "outcome": msgspec.json.encode(outcome).decode(),
+                    "sequence": _countable(claim.authenticated.sequence),
+                    "method": callback.method,
+                    "target": f"{callback.path}?{callback.query}" if callback.query else callback.path,
+                    "content_type": callback.headers.get("content-type") or "",
                     "sealed_body": self.vault.seal(None, "deliveries.sealed_body", key, callback.body),
                 }
             )

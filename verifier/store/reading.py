@@ -127,14 +127,31 @@ class ReadingSession(Session):
         self, platform: str, *, attention: bool, limit: int, before: datetime | None
     ) -> Sequence[DeliverySummary]:
         """A platform's newest deliveries; with ``attention`` only those with something wrong."""
-        table = tables.deliveries
+        table, readings = tables.deliveries, tables.readings
+        # What counts is the newest reading; most deliveries are read once.
+        other = readings.alias()
+        newest = (
+            select(func.max(other.c.reading))
+            .where(other.c.platform == table.c.platform, other.c.delivery_id == table.c.delivery_id)
+            .scalar_subquery()
+        )
+        mine = and_(
+            readings.c.platform == table.c.platform,
+            readings.c.delivery_id == table.c.delivery_id,
+            readings.c.reading == newest,
+        )
         wanted = [table.c.platform == platform]
         if attention:
-            wanted.append(table.c.attention == 1)
+            wanted.append(func.coalesce(readings.c.attention, table.c.attention) == 1)
         if before is not None:
             wanted.append(table.c.received_at < before)
         rows = self.connection.execute(
-            select(table.c.delivery_id, table.c.received_at, table.c.outcome)
+            select(
+                table.c.delivery_id,
+                table.c.received_at,
+                func.coalesce(readings.c.outcome, table.c.outcome).label("outcome"),
+            )
+            .select_from(table.outerjoin(readings, mine))
             .where(and_(*wanted))
             .order_by(table.c.received_at.desc(), table.c.delivery_id)
             .limit(limit)
@@ -160,6 +177,7 @@ class ReadingSession(Session):
             "role": row.role,
             "state": row.state,
             "jwk": json.loads(row.jwk),
+            "secrets": json.loads(row.secrets),
             **json.loads(row.scope),
         }
         return msgspec.convert(members, Client)

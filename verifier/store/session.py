@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
 from verifier.store import tables
+from verifier.store.columns import Moment
 from verifier.store.vault import Vault
 
 SALT_BYTES = 16
@@ -23,7 +24,7 @@ CHUNK = 5_000
 def plain(value: Any) -> str | int | bytes | bool | None:
     """A column's value in the form that digests cover: moments in microseconds, days in ISO 8601."""
     if isinstance(value, datetime):
-        return tables.Moment().process_bind_param(value, None)  # type: ignore[arg-type] # dialect is not used
+        return Moment().process_bind_param(value, None)  # type: ignore[arg-type] # dialect is not used
     if isinstance(value, date):
         return value.isoformat()
     result: str | int | bytes | bool | None = value

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from verifier.model.access import Client
+from verifier.model.delivery import PlatformSlug, Uploaded
 from verifier.model.person import LearnerId
 from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.auditing import AuditTransaction
@@ -21,8 +22,11 @@ from verifier.ports.intake import (
 )
 from verifier.ports.issuing import IssuingTransaction
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
+from verifier.ports.rereading import RereadingTransaction
 from verifier.ports.subject import SubjectTransaction
+from verifier.ports.watching import Failure, Gap, Tally
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
 from verifier.store.auditing import Auditing
@@ -31,10 +35,12 @@ from verifier.store.engine import Database
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
 from verifier.store.reading import ReadingSession
+from verifier.store.reconciling import Reconciling
 from verifier.store.replaying import Replaying
 from verifier.store.session import Session
 from verifier.store.subject import Subject
 from verifier.store.vault import Vault
+from verifier.store.watching import Watching
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Session)
@@ -102,6 +108,14 @@ class Store:
         """A transaction of the issuer."""
         return await (self.write if write else self.read)(Issuing, work)
 
+    async def rereading(self, work: Callable[[RereadingTransaction], T], *, write: bool) -> T:
+        """A transaction that reads stored deliveries again."""
+        return await (self.write if write else self.read)(Intake, work)
+
+    async def documents(self, platform: PlatformSlug, ids: Collection[str]) -> Mapping[str, Uploaded]:
+        """Those uploaded documents that have come."""
+        return await self.read(Intake, lambda tx: tx.documents(platform, ids))
+
     async def claiming(self, work: Callable[[ClaimTransaction], T]) -> T:
         """A transaction of a claim."""
         return await self.write(Claiming, work)
@@ -117,6 +131,10 @@ class Store:
     async def operating(self, work: Callable[[Access], T]) -> T:
         """A transaction of an operator's act."""
         return await self.write(Access, work)
+
+    async def previewing(self, work: Callable[[Access], T]) -> T:
+        """A reading transaction that tries out what is not adopted yet."""
+        return await self.read(Access, work)
 
     async def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
         """Entries with index > ``after`` (-1 for all), up to ``limit``, and the ledger's size."""
@@ -171,9 +189,33 @@ class Store:
         """A reading transaction of a replay."""
         return await self.read(Replaying, work)
 
+    async def reconciling(self, work: Callable[[ReconcileTransaction], T]) -> T:
+        """A reading transaction of a comparison with a platform's manifest."""
+        return await self.read(Reconciling, work)
+
     async def auditing(self, work: Callable[[AuditTransaction], T]) -> T:
         """A reading transaction of the check."""
         return await self.read(Auditing, work)
+
+    async def keep_failures(self, failures: Mapping[str, Sequence[Failure]]) -> None:
+        """Write failures to authenticate; nobody has to work on them, so nobody is woken."""
+        await self.database.write(self._in(Watching, lambda tx: tx.keep_failures(failures)))
+
+    async def failures(self, platform: str) -> Sequence[Failure]:
+        """A platform's newest failures to authenticate, newest first."""
+        return await self.read(Watching, lambda tx: tx.failures(platform))
+
+    async def gaps(self, platform: str) -> Sequence[Gap]:
+        """The lowest missing sequence numbers between a platform's smallest and largest."""
+        return await self.read(Watching, lambda tx: tx.gaps(platform))
+
+    async def last_deliveries(self, platforms: Collection[PlatformSlug]) -> Mapping[PlatformSlug, datetime]:
+        """When each platform's newest authentic delivery was received, for those that sent any."""
+        return await self.read(Watching, lambda tx: tx.last_deliveries(platforms))
+
+    async def tally(self, platform: str) -> Tally:
+        """How many deliveries are kept of a platform."""
+        return await self.read(Watching, lambda tx: tx.tally(platform))
 
     async def disclose(
         self, learners: Collection[LearnerId], client_id: str, purpose: str, what: str

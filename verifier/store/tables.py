@@ -1,65 +1,34 @@
 """The tables, as one portable schema: no sequences, partial indexes, server defaults or foreign-key tricks.
 
 Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence`` whose salted digest goes
-under the next evidence root of the ledger. ``slots``, ``due``, ``outbox``, ``ledger_head`` and the
-``touched`` counters are working state: they can be derived again from the rest.
+under the next evidence root of the ledger. ``slots``, ``due``, ``outbox``, ``ledger_head``, ``own_items``,
+``waiting`` and the ``touched`` counters are working state: they can be derived again from the rest.
+``failures`` is what callers who proved nothing made us write: bounded, and no evidence of anything.
 """
 
 from __future__ import annotations
-
-from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
     Column,
     Date,
-    Dialect,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
-from typing_extensions import override
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from verifier.store.columns import HASH, ID, Moment, metadata
 
-
-class Moment(TypeDecorator[datetime]):
-    """An aware UTC datetime as microseconds since 1970: the same value and order on every engine."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
-
-    @override
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + value * _MICROSECOND
-
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-_ID = String(40)
-_HASH = LargeBinary(32)
+__all__ = ["APPEND_ONLY", "NOT_EVIDENCE", "metadata"]
 
 learners = Table(
     "learners",
     metadata,
-    Column("learner_id", _ID, primary_key=True),
+    Column("learner_id", ID, primary_key=True),
     Column("sealed_key", LargeBinary),
     Column("created_at", Moment, nullable=False),
 )
@@ -69,8 +38,8 @@ identifiers = Table(
     metadata,
     Column("kind", String(24), primary_key=True),
     Column("pepper_version", Integer, primary_key=True),
-    Column("blind_index", _HASH, primary_key=True),
-    Column("learner_id", _ID, nullable=False, index=True),
+    Column("blind_index", HASH, primary_key=True),
+    Column("learner_id", ID, nullable=False, index=True),
     Column("sealed_value", LargeBinary, nullable=False),
     Column("touched", BigInteger, nullable=False),
 )
@@ -81,16 +50,74 @@ deliveries = Table(
     Column("platform", String(64), primary_key=True),
     # 128 characters of the platform's, and 33 where other content came under the same id.
     Column("delivery_id", String(168), primary_key=True),
-    Column("request_id", _ID, nullable=False),
+    Column("request_id", ID, nullable=False),
     Column("key_id", String(128), nullable=False),
     Column("signed_at", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
-    Column("body_digest", _HASH, nullable=False),
+    Column("body_digest", HASH, nullable=False),
+    Column("content_digest", HASH, nullable=False),
     Column("state", String(16), nullable=False),
     Column("attention", Integer, nullable=False),
     Column("outcome", Text, nullable=False),
+    Column("sequence", BigInteger),
+    # What reading it again needs besides the body.
+    Column("method", String(8), nullable=False),
+    Column("target", Text, nullable=False),
+    Column("content_type", String(256), nullable=False),
     Column("sealed_body", LargeBinary),
     Index(None, "platform", "attention", "received_at"),
+    Index(None, "platform", "sequence"),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("delivery_id", String(168), primary_key=True),
+    # 1 for the first time that a delivery was read again.
+    Column("reading", Integer, primary_key=True, autoincrement=False),
+    Column("cause", String(64), nullable=False),
+    Column("attention", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
+
+own_items = Table(
+    "own_items",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("own_id", String(128), primary_key=True),
+    Column("digest", HASH, nullable=False),
+    Column("delivery_id", String(168), nullable=False),
+    Column("item", String(128), nullable=False),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("document_id", String(128), primary_key=True),
+    Column("digest", HASH, nullable=False),
+    Column("delivery_id", String(168), nullable=False),
+    Column("sealed_content", LargeBinary),
+)
+
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("document_id", String(128), primary_key=True),
+    Column("delivery_id", String(168), primary_key=True),
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("platform", String(64), primary_key=True),
+    Column("request_id", ID, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("step", String(64), nullable=False),
+    Index(None, "platform", "at", "request_id"),
 )
 
 certificates = Table(
@@ -115,23 +142,23 @@ completions = Table(
     Column("issuer", String(128), primary_key=True),
     Column("number_scope", String(128), primary_key=True),
     Column("number", String(128), primary_key=True),
-    Column("learner_id", _ID, primary_key=True),
+    Column("learner_id", ID, primary_key=True),
     Column("revision", Integer, primary_key=True),
-    Column("fact_id", _ID, nullable=False),
+    Column("fact_id", ID, nullable=False),
 )
 
 facts = Table(
     "facts",
     metadata,
-    Column("fact_id", _ID, primary_key=True),
+    Column("fact_id", ID, primary_key=True),
     Column("kind", String(24), nullable=False),
-    Column("learner_id", _ID, index=True),
+    Column("learner_id", ID, index=True),
     Column("uscc", String(18)),
     Column("reference", String(400), index=True),
     Column("recorded_at", Moment, nullable=False),
     Column("source_kind", String(24), nullable=False),
     Column("source_reference", String(300), nullable=False),
-    Column("supersedes", _ID, index=True),
+    Column("supersedes", ID, index=True),
     Column("content", Text, nullable=False),
     Column("sealed", LargeBinary),
     Index(None, "uscc", "kind"),
@@ -140,15 +167,15 @@ facts = Table(
 decisions = Table(
     "decisions",
     metadata,
-    Column("decision_id", _ID, primary_key=True),
-    Column("learner_id", _ID, nullable=False),
+    Column("decision_id", ID, primary_key=True),
+    Column("learner_id", ID, nullable=False),
     Column("entitlement", String(64), nullable=False),
     Column("revision", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("decided_at", Moment, nullable=False),
-    Column("material", _HASH, nullable=False),
+    Column("material", HASH, nullable=False),
     Column("trace", Text, nullable=False),
-    Column("completion_fact", _ID),
+    Column("completion_fact", ID),
     Column("uscc", String(18)),
     Column("dispatched_by", String(18)),
     Column("office", String(32), nullable=False),
@@ -159,24 +186,24 @@ decisions = Table(
 slots = Table(
     "slots",
     metadata,
-    Column("learner_id", _ID, primary_key=True),
+    Column("learner_id", ID, primary_key=True),
     Column("entitlement", String(64), primary_key=True),
     Column("state", String(16), nullable=False),
-    Column("decision_id", _ID, nullable=False),
+    Column("decision_id", ID, nullable=False),
     Column("issuer", String(128), nullable=False),
     Column("number_scope", String(128), nullable=False),
     Column("number", String(128), nullable=False),
     Column("uscc", String(18), nullable=False),
-    Column("claim_id", _ID),
+    Column("claim_id", ID),
 )
 
 claims = Table(
     "claims",
     metadata,
-    Column("claim_id", _ID, primary_key=True),
+    Column("claim_id", ID, primary_key=True),
     Column("step", String(16), primary_key=True),
-    Column("record_id", _ID, nullable=False, index=True),
-    Column("learner_id", _ID, nullable=False),
+    Column("record_id", ID, nullable=False, index=True),
+    Column("learner_id", ID, nullable=False),
     Column("entitlement", String(64), nullable=False),
     Column("client_id", String(64), nullable=False),
     Column("payment_reference", String(128), nullable=False),
@@ -187,8 +214,8 @@ claims = Table(
 due = Table(
     "due",
     metadata,
-    Column("due_id", _ID, primary_key=True),
-    Column("learner_id", _ID, nullable=False),
+    Column("due_id", ID, primary_key=True),
+    Column("learner_id", ID, nullable=False),
     Column("cause", String(64), nullable=False),
     Column("created_at", Moment, nullable=False, index=True),
 )
@@ -196,20 +223,20 @@ due = Table(
 reviews = Table(
     "reviews",
     metadata,
-    Column("review_id", _ID, primary_key=True),
+    Column("review_id", ID, primary_key=True),
     Column("kind", String(32), nullable=False),
-    Column("learner_id", _ID, nullable=False, index=True),
+    Column("learner_id", ID, nullable=False, index=True),
     Column("about", Text, nullable=False),
-    Column("subject_digest", _HASH, nullable=False, unique=True),
+    Column("subject_digest", HASH, nullable=False, unique=True),
     Column("opened_at", Moment, nullable=False),
 )
 
 rosters = Table(
     "rosters",
     metadata,
-    Column("roster_id", _ID, primary_key=True),
+    Column("roster_id", ID, primary_key=True),
     Column("uscc", String(18), nullable=False, index=True),
-    Column("content_digest", _HASH, nullable=False),
+    Column("content_digest", HASH, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("uploaded_by", String(64), nullable=False),
     Column("recorded_at", Moment, nullable=False),
@@ -218,7 +245,7 @@ rosters = Table(
 outbox = Table(
     "outbox",
     metadata,
-    Column("outbox_id", _ID, primary_key=True),
+    Column("outbox_id", ID, primary_key=True),
     Column("kind", String(24), nullable=False),
     Column("reference", String(128), nullable=False),
     Column("body", Text, nullable=False),
@@ -228,9 +255,9 @@ outbox = Table(
 records = Table(
     "records",
     metadata,
-    Column("record_id", _ID, primary_key=True),
-    Column("decision_id", _ID, nullable=False, unique=True),
-    Column("learner_id", _ID, nullable=False, index=True),
+    Column("record_id", ID, primary_key=True),
+    Column("decision_id", ID, nullable=False, unique=True),
+    Column("learner_id", ID, nullable=False, index=True),
     Column("entitlement", String(64), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("position", BigInteger, nullable=False, unique=True),
@@ -238,7 +265,7 @@ records = Table(
     Column("month", Date),
     Column("uscc", String(18)),
     Column("dispatched_by", String(18)),
-    Column("supersedes", _ID),
+    Column("supersedes", ID),
     Column("jws", Text, nullable=False),
     Column("sealed_disclosures", LargeBinary, nullable=False),
     Column("issued_at", Moment, nullable=False),
@@ -250,9 +277,9 @@ entries = Table(
     Column("position", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(24), nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Column("leaf_hash", _HASH, nullable=False),
+    Column("leaf_hash", HASH, nullable=False),
     Column("office", String(32), nullable=False),
-    Column("record_id", _ID),
+    Column("record_id", ID),
     Column("recorded_at", Moment, nullable=False),
 )
 
@@ -261,7 +288,7 @@ nodes = Table(
     metadata,
     Column("level", Integer, primary_key=True, autoincrement=False),
     Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("hash", _HASH, nullable=False),
+    Column("hash", HASH, nullable=False),
 )
 
 ledger_head = Table(
@@ -279,7 +306,7 @@ status_entries = Table(
     metadata,
     Column("list_id", Integer, primary_key=True, autoincrement=False),
     Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("record_id", _ID, nullable=False, unique=True),
+    Column("record_id", ID, nullable=False, unique=True),
     Column("status", Integer, nullable=False),
 )
 
@@ -294,18 +321,18 @@ status_lists = Table(
 evidence = Table(
     "evidence",
     metadata,
-    Column("evidence_id", _ID, primary_key=True),
+    Column("evidence_id", ID, primary_key=True),
     Column("source_table", String(24), nullable=False),
     Column("source_key", String(300), nullable=False),
     Column("salt", LargeBinary, nullable=False),
-    Column("digest", _HASH, nullable=False),
+    Column("digest", HASH, nullable=False),
     Column("position", BigInteger, index=True),
 )
 
 adoptions = Table(
     "adoptions",
     metadata,
-    Column("adoption_id", _ID, primary_key=True),
+    Column("adoption_id", ID, primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("content", Text, nullable=False),
@@ -321,6 +348,7 @@ clients = Table(
     Column("role", String(16), nullable=False),
     Column("scope", Text, nullable=False),
     Column("jwk", Text, nullable=False),
+    Column("secrets", Text, nullable=False),
     Column("state", String(16), nullable=False),
     Column("recorded_at", Moment, nullable=False),
 )
@@ -336,8 +364,8 @@ assertions = Table(
 disclosures = Table(
     "disclosures",
     metadata,
-    Column("disclosure_id", _ID, primary_key=True),
-    Column("learner_id", _ID, nullable=False, index=True),
+    Column("disclosure_id", ID, primary_key=True),
+    Column("learner_id", ID, nullable=False, index=True),
     Column("client_id", String(64), nullable=False),
     Column("purpose", String(64), nullable=False),
     Column("what", String(64), nullable=False),
@@ -349,6 +377,8 @@ APPEND_ONLY: dict[str, Table] = {
     for table in (
         learners,
         deliveries,
+        readings,
+        documents,
         facts,
         decisions,
         claims,
@@ -361,6 +391,6 @@ APPEND_ONLY: dict[str, Table] = {
 }
 """Tables whose rows are evidence. Records are not: their ledger entries commit to them directly."""
 
-NOT_EVIDENCE = frozenset({"sealed_key", "sealed_body"})
+NOT_EVIDENCE = frozenset({"sealed_key", "sealed_body", "sealed_content"})
 """Columns that may lawfully be emptied (erasure, retention); what they held is covered another way:
-a delivery's body by its keyed digest, a learner's key by the values that it opens."""
+a delivery's body and a document by its keyed digest, a learner's key by the values that it opens."""

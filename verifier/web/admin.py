@@ -5,6 +5,7 @@ A Unix socket in the data directory, mode 0600: whoever may open it is the opera
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from aiohttp import web
 from verifier.errors import CATALOGUE, Code, RequestRejected, VerifierError
 from verifier.signatures import strict_json
 
-MAX_BYTES = 65_536
+MAX_BYTES = 16 * 1024 * 1024
+"""As much as the rows of the largest manifest take."""
 
 
 class Operations(Protocol):
@@ -32,7 +34,8 @@ def build(operations: Operations) -> web.Application:
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            call = strict_json.loads(await request.read(), max_bytes=MAX_BYTES)
+            # Apart from the loop: the callbacks of platforms are answered on it.
+            call = await asyncio.to_thread(strict_json.loads, await request.read(), max_bytes=MAX_BYTES)
             answer = await operations.run(*_read(call))
         except VerifierError as error:
             return web.json_response(failure(error), status=400)

@@ -1,22 +1,32 @@
-"""Platforms: their callbacks, and their own list of what went wrong. 2xx only after the commit."""
+"""Platforms: their callbacks, the sandbox, and their own list of what came. 2xx only after the commit."""
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
 
-from verifier import callback
+from verifier import callback, sandbox
 from verifier.errors import CATALOGUE, AccessDenied, Code, RequestRejected, SignatureRejected, Unavailable
 from verifier.model.access import Role
-from verifier.model.delivery import Callback, DeliveryOutcome, DeliveryState, ItemOutcome
+from verifier.model.delivery import (
+    Acknowledgment,
+    Callback,
+    DeliveryOutcome,
+    DeliveryState,
+    ItemOutcome,
+)
 from verifier.model.time import iso
 from verifier.ports import Adapter
 from verifier.ports.reading import DeliverySummary
-from verifier.web import bodies
+from verifier.ports.watching import KEPT_FAILURES, Failure
+from verifier.sandbox import TriedItem
+from verifier.web import bodies, oauth
 from verifier.web.errors import acknowledged, audit
 from verifier.web.routes import Call, Envelope, Number, Route, Word, answer
-from verifier.web.services import Failure, Services
+from verifier.web.services import Services
 
 _ITEMS: Final = {"type": "array", "items": {"type": "object"}}
 
@@ -52,24 +62,75 @@ def _adapter(call: Call) -> Adapter:
 
 async def _callback(call: Call, adapter: Adapter) -> Callback:
     request, limits = call.request, call.services.limits
-    body = await bodies.read(request, limits, limits.callback.body_bytes)
+    # Before the body: nobody who cannot prove himself is listened to any longer.
+    bearer = await oauth.bearer_of(request, call.services, adapter.slug) if adapter.accepts.bearer else None
+    body = await bodies.read(request, limits, adapter.accepts.body_bytes)
     return callback.receive(
         platform=adapter.slug,
         method=request.method,
         path=request.raw_path.partition("?")[0],
+        rest=_rest(request),
+        query=request.raw_path.partition("?")[2],
         headers=request.raw_headers,
         body=body,
         received_at=call.services.clock(),
         request_id=call.request_id,
-        content_types=adapter.content_types,
+        accepts=adapter.accepts,
         limits=limits.callback,
+        bearer=bearer,
     )
+
+
+def _rest(request: web.Request) -> str:
+    resource = request.match_info.get("resource", "")
+    return f"/{resource}" if resource else ""
 
 
 def _envelope(request: web.Request, services: Services) -> Envelope | None:
     """Errors in the platform's own words; an unknown platform has none."""
     adapter = services.adapters.get(request.match_info["platform"])
     return None if adapter is None else adapter.refuse
+
+
+async def try_out(call: Call) -> web.StreamResponse:
+    """``POST /v1/sandbox/{platform}``: what would become of a callback, by the sandbox's own keys."""
+    attempt, adapter = call.services.try_out, _adapter(call)
+    if attempt is None:
+        raise AccessDenied(Code.NOT_FOUND)
+    try:
+        trial = await attempt(adapter, await _callback(call, adapter))
+    except (RequestRejected, SignatureRejected) as error:
+        trial = sandbox.refused(adapter, error)
+    return answer(
+        {
+            "sandbox": True,
+            "authentic": trial.authentic,
+            "failed_step": trial.failed_step or None,
+            "pointer": trial.pointer,
+            **_reason(trial.code),
+            "delivery_id": trial.delivery_id or None,
+            "items": [_tried(item) for item in trial.items],
+            "answer": _answered(trial.answer),
+        }
+    )
+
+
+def _tried(item: TriedItem) -> dict[str, Any]:
+    kind = item.kind.value if item.kind else None
+    return {**_item(item.outcome), "kind": kind, "failed_step": item.failed_step or None}
+
+
+def _answered(given: Acknowledgment) -> dict[str, Any]:
+    try:
+        body, encoding = given.body.decode("utf-8"), "text"
+    except UnicodeDecodeError:
+        body, encoding = base64.b64encode(given.body).decode("ascii"), "base64"
+    return {
+        "status": given.status,
+        "content_type": given.content_type,
+        "body": body,
+        "body_encoding": encoding,
+    }
 
 
 async def deliveries(call: Call) -> web.StreamResponse:
@@ -81,11 +142,27 @@ async def deliveries(call: Call) -> web.StreamResponse:
     found = await services.reading.deliveries(
         slug, attention=call.words["state"] == "attention", limit=call.numbers["limit"]
     )
-    failures = [
-        {"at": iso(failure.at), "request_id": failure.request_id, "step": failure.step}
-        for failure in reversed(services.failures.of(slug))
-    ]
-    return answer({"deliveries": [_summary(one) for one in found], "authentication_failures": failures})
+    return answer(
+        {
+            "deliveries": [_summary(one) for one in found],
+            "authentication_failures": [
+                {"at": iso(failure.at), "request_id": failure.request_id, "step": failure.step}
+                for failure in await _failures(services, slug)
+            ],
+            "missing_sequences": [
+                {"from": gap.first, "to": gap.last} for gap in await services.arrivals.gaps(slug)
+            ],
+        }
+    )
+
+
+async def _failures(services: Services, slug: str) -> Sequence[Failure]:
+    """Those of every process, and those of this one that wait to be written; newest first."""
+    # First what waits: what is written in between is then found twice, and not lost.
+    waiting = services.failures.of(slug)
+    written = await services.arrivals.failures(slug)
+    newest = sorted({*waiting, *written}, key=lambda failure: (failure.at, failure.request_id), reverse=True)
+    return newest[:KEPT_FAILURES]
 
 
 def _summary(found: DeliverySummary) -> dict[str, Any]:
@@ -121,16 +198,49 @@ def _reason(code: Code | None) -> dict[str, str | None]:
     }
 
 
-ROUTES: Final = (
-    Route(
-        "POST",
-        "/v1/callbacks/{platform}",
+def _delivering(method: str, path: str) -> Route:
+    return Route(
+        method,
+        path,
         receive,
         "平台推送结业信息 · A platform delivers completions, in its own format",
         takes={"*/*": {"type": "string", "contentMediaType": "application/octet-stream"}},
         gives={"application/json": {"type": "object"}},
         envelope=_envelope,
-    ),
+    )
+
+
+def _trying(method: str, path: str) -> Route:
+    return Route(
+        method,
+        path,
+        try_out,
+        "沙箱：试投并逐步说明结果，不留存 · The sandbox: what would become of a callback; nothing is kept",
+        takes={"*/*": {"type": "string", "contentMediaType": "application/octet-stream"}},
+        gives={
+            "application/json": {
+                "type": "object",
+                "required": ["sandbox", "authentic", "failed_step", "delivery_id", "items", "answer"],
+                "properties": {
+                    "sandbox": {"const": True},
+                    "authentic": {"type": "boolean"},
+                    "items": _ITEMS,
+                    "answer": {"type": "object"},
+                },
+            }
+        },
+        any_query=True,
+    )
+
+
+ROUTES: Final = (
+    _delivering("POST", "/v1/callbacks/{platform}"),
+    # Where a protocol of the platform's names its own resource, as xAPI does with /statements.
+    _delivering("POST", "/v1/callbacks/{platform}/{resource}"),
+    _delivering("PUT", "/v1/callbacks/{platform}/{resource}"),
+    _trying("POST", "/v1/sandbox/{platform}"),
+    _trying("POST", "/v1/sandbox/{platform}/{resource}"),
+    _trying("PUT", "/v1/sandbox/{platform}/{resource}"),
     Route(
         "GET",
         "/v1/platforms/{platform}/deliveries",
@@ -144,8 +254,12 @@ ROUTES: Final = (
         gives={
             "application/json": {
                 "type": "object",
-                "required": ["deliveries", "authentication_failures"],
-                "properties": {"deliveries": _ITEMS, "authentication_failures": _ITEMS},
+                "required": ["deliveries", "authentication_failures", "missing_sequences"],
+                "properties": {
+                    "deliveries": _ITEMS,
+                    "authentication_failures": _ITEMS,
+                    "missing_sequences": _ITEMS,
+                },
             }
         },
     ),

@@ -47,13 +47,21 @@ STATUS: Final[Mapping[Code, int]] = {
     Code.DELIVERY_UNREADABLE: 422,
     Code.FIELD_MISSING: 422,
     Code.FIELD_INVALID: 422,
+    Code.XML_REFUSED: 422,
+    Code.CHARSET_REFUSED: 422,
+    Code.PRIVATE_USE_CHARACTER: 422,
+    Code.TOO_COMPLEX: 422,
+    Code.DOCUMENT_MISSING: 422,
     Code.EVENT_UNKNOWN: 422,
     Code.COMPLETION_CONFLICT: 409,
     Code.CERTIFICATE_MALFORMED: 422,
     Code.CERTIFICATE_HEADER_REFUSED: 422,
+    Code.DOCUMENT_ALTERED: 422,
     Code.ISSUER_UNKNOWN: 422,
     Code.ISSUER_NOT_ALLOWED: 422,
     Code.KEY_UNKNOWN: 422,
+    Code.CERTIFICATE_CHAIN_REFUSED: 422,
+    Code.REVOCATION_UNKNOWN: 422,
     Code.KEY_NOT_VALID_AT_ISSUE: 422,
     Code.KEY_COMPROMISED: 422,
     Code.ALGORITHM_REFUSED: 422,
@@ -82,6 +90,7 @@ STATUS: Final[Mapping[Code, int]] = {
     Code.STORE_LOCKED: 503,
     Code.OVERLOADED: 503,
     Code.STORE_UNAVAILABLE: 503,
+    Code.PLATFORM_UNAVAILABLE: 503,
     Code.INTERNAL: 500,
 }
 
@@ -89,6 +98,10 @@ STATUS: Final[Mapping[Code, int]] = {
 _GENERIC: Final = frozenset({401, 404, 500})
 _RETRY: Final = frozenset({429, 503})
 _UNAUTHORISED: Final = 401
+_CHALLENGES: Final[Mapping[Code, str]] = {
+    Code.TOKEN_REFUSED: "Bearer",
+    Code.CLIENT_ASSERTION_REFUSED: 'Basic realm="oauth"',  # RFC 6749, section 5.2
+}
 _OF_AIOHTTP: Final[Mapping[int, Code]] = {
     404: Code.NOT_FOUND,
     405: Code.METHOD_NOT_ALLOWED,
@@ -128,14 +141,21 @@ def problem(error: VerifierError, request_id: str, *, status: int | None = None)
     if status != _UNAUTHORISED:
         body["request_id"] = request_id
     response = web.Response(status=status, body=msgspec.json.encode(body), content_type=PROBLEM)
-    if error.code is Code.TOKEN_REFUSED:
-        response.headers["WWW-Authenticate"] = "Bearer"
+    return _challenging(response, error.code)
+
+
+def _challenging(response: web.Response, code: Code) -> web.Response:
+    if code in _CHALLENGES:
+        response.headers["WWW-Authenticate"] = _CHALLENGES[code]
     return response
 
 
 def acknowledged(answer: Acknowledgment) -> web.Response:
     """An answer in a form of somebody else's."""
-    return web.Response(status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type})
+    response = web.Response(status=answer.status, body=answer.body, headers=dict(answer.headers))
+    if answer.content_type:
+        response.headers["Content-Type"] = answer.content_type
+    return response
 
 
 def boundary(services: Services) -> Middleware:
@@ -214,7 +234,7 @@ def _refusal(
     if envelope is None:
         response = problem(error, request[REQUEST_ID], status=status)
     else:
-        response = acknowledged(envelope(error.code))
+        response = _challenging(acknowledged(envelope(error.code)), error.code)
     members: dict[str, str | int] = {
         "code": error.code.value,
         "status": response.status,

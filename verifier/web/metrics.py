@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -17,6 +17,8 @@ class Metrics:
         deliveries: by registered platform and what became of the delivery.
         auth_failures: by where: a registered platform's slug, ``assertion`` or ``token``.
         durations: seconds by route, in the form of its template, and status.
+        heard: seconds since the last authentic delivery, by registered platform; none before the first.
+        silent: whether a registered platform should have sent something and did not: 1 or 0.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,27 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self.heard = Gauge(
+            "platform_seconds_since_delivery",
+            "Since the platform's last authentic delivery.",
+            ["platform"],
+            registry=self._registry,
+        )
+        self.silent = Gauge(
+            "platform_silent", "Expected to send, and silent.", ["platform"], registry=self._registry
+        )
+
+    def watched(self, platform: str, seconds: float | None, *, silent: bool) -> None:
+        """Take over what was seen of a platform.
+
+        Args:
+            platform: a slug of the register.
+            seconds: since its last authentic delivery; None if there never was one.
+            silent: whether it should have sent something and did not.
+        """
+        self.silent.labels(platform).set(silent)
+        if seconds is not None:
+            self.heard.labels(platform).set(seconds)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

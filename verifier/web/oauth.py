@@ -1,58 +1,38 @@
-"""Clients' credentials: a signed assertion (RFC 7523) becomes an access token (RFC 9068) of five minutes.
+"""Access tokens (RFC 9068): given for five minutes to a client that proved itself, and used.
 
-An assertion passes these steps, and every failure has the same answer:
+How a client proves itself is in ``verifier.web.credentials``; every failure has the same answer.
 
-1. its form is a compact JWS with one of the types in ``_ASSERTION_TYPES`` or none;
-2. ``iss`` names a client that is active; ``kid``, where it stands, and ``alg`` are those of its one key;
-3. the signature holds under that key;
-4. the claims: ``iss`` and ``sub`` are the client, ``aud`` is our issuer address as one text (never the token
-   endpoint, never a list), ``exp``, ``iat`` and ``jti`` are there, and it lives five minutes at most;
-5. its ``jti`` was never used. This comes last, so that nobody can use up another's.
-
-An access token has its own type, key, issuer and audience; and it names the version of the client it was
-given to, so that any change of the client ends it.
+An access token has its own type, key, issuer and audience; it names the version of the client it was given
+to, so that any change of the client ends it; and its ``scope`` says what it opens, which a client may narrow.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 
-from verifier.errors import (
-    CATALOGUE,
-    AccessDenied,
-    Code,
-    ConfigurationError,
-    RequestRejected,
-    SignatureRejected,
-)
-from verifier.model.access import Client, ClientState, Role
-from verifier.model.delivery import Acknowledgment
-from verifier.signatures import jws, keys, strict_json
+from verifier.errors import CATALOGUE, AccessDenied, Code, RequestRejected, SignatureRejected
+from verifier.model.access import CALLS, Client, Role, Scope
+from verifier.model.delivery import Acknowledgment, Bearer, PlatformSlug
+from verifier.signatures import jws, strict_json
 from verifier.signatures.strict_json import JsonValue
-from verifier.web import bodies
+from verifier.web import bodies, credentials
 from verifier.web.bodies import FORM, JSON
+from verifier.web.credentials import LIFETIME, MAX_TOKEN_BYTES
 from verifier.web.errors import STATUS
-from verifier.web.routes import Call, Envelope, Route, answer
+from verifier.web.routes import TEXT, Call, Envelope, Route, answer
 from verifier.web.services import Services
 
 GRANT_TYPE: Final = "client_credentials"
-ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a type, not a secret
-LIFETIME: Final = timedelta(minutes=5)
-SKEW: Final = timedelta(seconds=60)
-MAX_TOKEN_BYTES: Final = 8192
 MAX_FIELDS: Final = 16
 
-_ASSERTION_TYPES: Final = frozenset({None, "JWT", "client-authentication+jwt"})
-_CLIENT_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
-_JTI: Final = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]+)", re.ASCII)
 _OPAQUE: Final = frozenset({Code.OVERLOADED, Code.STORE_UNAVAILABLE, Code.INTERNAL, Code.STORE_LOCKED})
 
@@ -69,10 +49,35 @@ async def token(call: Call) -> web.StreamResponse:
             return _refused("unsupported_grant_type", Code.SCHEMA_INVALID, 400)
         raise RequestRejected(Code.SCHEMA_INVALID, "grant_type is missing", pointer="/grant_type")
     try:
-        client = await _authenticated(services, fields)
+        client = await credentials.client_of(call.request, services, fields)
     except AccessDenied:
         services.metrics.auth_failures.labels("assertion").inc()
         raise
+    scope = _scope(client, fields.get("scope"))
+    if scope is None:
+        return _refused("invalid_scope", Code.SCOPE_INSUFFICIENT, 400)
+    response = answer(
+        {
+            "access_token": _access_token(services, client, scope),
+            "token_type": "Bearer",
+            "expires_in": int(LIFETIME.total_seconds()),
+            "scope": scope,
+        }
+    )
+    response.headers["Pragma"] = "no-cache"  # RFC 6749, section 5.1
+    return response
+
+
+def _scope(client: Client, wanted: str | None) -> str | None:
+    """What the token opens: all that is asked for, or all that the client may; None where it may not."""
+    allowed = [scope.value for scope in client.scopes]
+    if wanted is None:
+        return " ".join(allowed)
+    asked = set(wanted.split(" "))  # RFC 6749, section 3.3: nothing but single spaces stands between
+    return " ".join(scope for scope in allowed if scope in asked) if asked <= set(allowed) else None
+
+
+def _access_token(services: Services, client: Client, scope: str) -> str:
     now = int(services.clock().timestamp())
     claims: dict[str, JsonValue] = {
         "iss": services.issuer,
@@ -83,20 +88,10 @@ async def token(call: Call) -> web.StreamResponse:
         "exp": now + int(LIFETIME.total_seconds()),
         "jti": services.new_id(),
         "role": client.role.value,
+        "scope": scope,
         "ver": client.version,
     }
-    response = answer(
-        {
-            "access_token": jws.sign_compact(
-                strict_json.canonical(claims), services.token_key, typ=TOKEN_TYPE
-            ),
-            "token_type": "Bearer",
-            "expires_in": int(LIFETIME.total_seconds()),
-            "scope": client.role.value,
-        }
-    )
-    response.headers["Pragma"] = "no-cache"  # RFC 6749, section 5.1
-    return response
+    return jws.sign_compact(strict_json.canonical(claims), services.token_key, typ=TOKEN_TYPE)
 
 
 def audience(services: Services) -> str:
@@ -122,74 +117,6 @@ async def _form(call: Call) -> dict[str, str]:
     if len(fields) != len(pairs):
         raise RequestRejected(Code.SCHEMA_INVALID, "a field is given twice")  # RFC 6749, section 3.2
     return fields
-
-
-async def _authenticated(services: Services, fields: Mapping[str, str]) -> Client:
-    if fields.get("client_assertion_type") != ASSERTION_TYPE or "client_assertion" not in fields:
-        raise _bad_assertion()
-    try:
-        unverified = jws.parse_compact(fields["client_assertion"], max_bytes=MAX_TOKEN_BYTES)
-        if unverified.typ not in _ASSERTION_TYPES:
-            raise _bad_assertion()
-        client = await _claimed_client(services, unverified)
-        if fields.get("client_id", client.client_id) != client.client_id:
-            raise _bad_assertion()
-        key = keys.load_public_jwk(client.jwk)
-        if unverified.kid not in {None, key.kid}:
-            raise _bad_assertion()
-        claims = _claims(jws.verify(unverified, key))
-    except (SignatureRejected, ConfigurationError):
-        raise _bad_assertion() from None
-    jti, expires_at = _assertion_claims(claims, client.client_id, services.issuer, services.clock())
-    if not await services.assertions.use_assertion(client.client_id, jti, expires_at):
-        raise _bad_assertion()
-    return client
-
-
-async def _claimed_client(services: Services, unverified: jws.UnverifiedJws) -> Client:
-    client_id = _claims(unverified.payload).get("iss")
-    if not isinstance(client_id, str) or _CLIENT_ID.fullmatch(client_id) is None:
-        raise _bad_assertion()
-    client = await services.reading.client(client_id)
-    if client is None or client.state is not ClientState.ACTIVE:
-        raise _bad_assertion()
-    return client
-
-
-def _assertion_claims(
-    claims: Mapping[str, Any], client_id: str, issuer: str, now: datetime
-) -> tuple[str, datetime]:
-    jti = claims.get("jti")
-    if (claims.get("iss"), claims.get("sub"), claims.get("aud")) != (client_id, client_id, issuer):
-        raise _bad_assertion()
-    if not isinstance(jti, str) or _JTI.fullmatch(jti) is None or not _timely(claims, now):
-        raise _bad_assertion()
-    return jti, datetime.fromtimestamp(claims["exp"], UTC)
-
-
-def _timely(claims: Mapping[str, Any], now: datetime) -> bool:
-    """Whether ``iat`` and ``exp`` are whole numbers, now lies between them, and they are near each other."""
-    issued, expires, earliest = claims.get("iat"), claims.get("exp"), claims.get("nbf", 0)
-    # A bool is an int in Python, and neither texts nor fractions are taken.
-    if type(issued) is not int or type(expires) is not int or type(earliest) is not int:
-        return False
-    moment = now.timestamp()
-    soon = moment + SKEW.total_seconds()
-    return issued <= soon and earliest <= soon and moment < expires <= issued + LIFETIME.total_seconds()
-
-
-def _claims(payload: bytes) -> dict[str, JsonValue]:
-    try:
-        claims = strict_json.loads(payload, max_bytes=MAX_TOKEN_BYTES)
-    except RequestRejected:
-        raise SignatureRejected("claims") from None
-    if not isinstance(claims, dict):
-        raise SignatureRejected("claims")
-    return claims
-
-
-def _bad_assertion() -> AccessDenied:
-    return AccessDenied(Code.CLIENT_ASSERTION_REFUSED)
 
 
 def _refused(error: str, code: Code, status: int) -> web.Response:
@@ -222,6 +149,16 @@ def _form_of_errors(_request: web.Request, _services: Services) -> Envelope:
 # Using a token
 
 
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """An access token of ours that holds, and whose client has not changed since."""
+
+    client: Client
+    scopes: frozenset[str]
+    token_id: str
+    issued_at: datetime
+
+
 async def authenticate(request: web.Request, services: Services, *roles: Role) -> Client:
     """The client whose access token the request bears.
 
@@ -232,19 +169,38 @@ async def authenticate(request: web.Request, services: Services, *roles: Role) -
 
     Raises:
         AccessDenied: TOKEN_REFUSED for whatever is wrong with the token; SCOPE_INSUFFICIENT for a role that
-            may not.
+            may not, or a token that does not open the calls of its role.
     """
     try:
-        client = await _bearer(request, services)
+        token = await _bearer(request, services)
     except SignatureRejected:
         services.metrics.auth_failures.labels("token").inc()
         raise AccessDenied(Code.TOKEN_REFUSED) from None
-    if client.role not in roles:
+    if token.client.role not in roles or CALLS[token.client.role] not in token.scopes:
         raise AccessDenied(Code.SCOPE_INSUFFICIENT)
-    return client
+    return token.client
 
 
-async def _bearer(request: web.Request, services: Services) -> Client:
+async def bearer_of(request: web.Request, services: Services, slug: PlatformSlug) -> Bearer:
+    """Whose access token a callback bears, for a platform that proves its deliveries by nothing else.
+
+    Args:
+        request: to the platform's address.
+        services: as for ``authenticate``.
+        slug: the platform.
+
+    Raises:
+        SignatureRejected: the token does not hold, is another platform's, or does not open callbacks.
+    """
+    token = await _bearer(request, services)
+    if token.client.role is not Role.PLATFORM or token.client.platform != slug:
+        raise SignatureRejected("client")
+    if Scope.CALLBACK not in token.scopes:
+        raise SignatureRejected("scope")
+    return Bearer(token.client.client_id, token.token_id, token.issued_at)
+
+
+async def _bearer(request: web.Request, services: Services) -> _Token:
     given = request.headers.getall("Authorization", [])
     form = _BEARER.fullmatch(given[0]) if len(given) == 1 else None
     if form is None:
@@ -253,15 +209,16 @@ async def _bearer(request: web.Request, services: Services) -> Client:
     key = services.token_key.verification_key
     if unverified.typ != TOKEN_TYPE or unverified.kid != key.kid:
         raise SignatureRejected("kind")
-    claims = _claims(jws.verify(unverified, key))
+    claims = credentials.claims_of(jws.verify(unverified, key))
     if (claims.get("iss"), claims.get("aud")) != (services.issuer, audience(services)):
         raise SignatureRejected("claims")
-    if not _timely(claims, services.clock()):
+    token_id, scope = credentials.jti_of(claims), claims.get("scope")
+    if token_id is None or not isinstance(scope, str) or not credentials.timely(claims, services.clock()):
         raise SignatureRejected("claims")
-    client = await services.reading.client(str(claims.get("client_id")))
-    if client is None or client.state is not ClientState.ACTIVE or client.version != claims.get("ver"):
+    client = await credentials.active(services, claims.get("client_id"))
+    if client.version != claims.get("ver"):
         raise SignatureRejected("client")
-    return client
+    return _Token(client, frozenset(scope.split(" ")), token_id, datetime.fromtimestamp(claims["iat"], UTC))
 
 
 ROUTES: Final = (
@@ -269,27 +226,31 @@ ROUTES: Final = (
         "POST",
         "/oauth/token",
         token,
-        "以签名断言换取访问令牌 · Exchange a signed assertion for an access token",
+        "以签名断言（或平台的密钥串）换取访问令牌 · "
+        "Exchange a signed assertion, or a platform's secret, for an access token",
         takes={
             FORM: {
                 "type": "object",
-                "required": ["grant_type", "client_assertion_type", "client_assertion"],
+                "required": ["grant_type"],
                 "properties": {
                     "grant_type": {"const": GRANT_TYPE},
-                    "client_assertion_type": {"const": ASSERTION_TYPE},
+                    "scope": TEXT,
+                    "client_assertion_type": {"const": credentials.ASSERTION_TYPE},
                     "client_assertion": {"type": "string", "maxLength": MAX_TOKEN_BYTES},
+                    "client_id": TEXT,
+                    "client_secret": TEXT,
                 },
             }
         },
         gives={
             JSON: {
                 "type": "object",
-                "required": ["access_token", "token_type", "expires_in"],
+                "required": ["access_token", "token_type", "expires_in", "scope"],
                 "properties": {
                     "access_token": {"type": "string"},
                     "token_type": {"const": "Bearer"},
                     "expires_in": {"type": "integer"},
-                    "scope": {"enum": [role.value for role in Role]},
+                    "scope": TEXT,
                 },
             }
         },

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from verifier.errors import CATALOGUE, Code
-from verifier.model.access import Role
+from verifier.model.access import CALLS, Scope
 from verifier.web.bodies import JSON
 from verifier.web.errors import PROBLEM, STATUS
 from verifier.web.routes import OBJECT, Number, Route, Word
@@ -62,7 +62,7 @@ def document(routes: Sequence[Route], server: str) -> dict[str, Any]:
                     "flows": {
                         "clientCredentials": {
                             "tokenUrl": f"{server}/oauth/token",
-                            "scopes": {role.value: role.value for role in Role},
+                            "scopes": {scope.value: scope.value for scope in Scope},
                         }
                     },
                 }
@@ -87,7 +87,7 @@ def _operation(route: Route) -> dict[str, Any]:
     ]
     operation: dict[str, Any] = {
         "summary": route.summary,
-        "operationId": f"{route.handler.__module__.rpartition('.')[2]}_{route.handler.__name__}",
+        "operationId": _name(route),
         "parameters": [*parts, *map(_parameter, route.parameters)],
         "responses": {
             "200": {"description": "OK", "content": _content(route.gives)},
@@ -104,7 +104,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.takes:
         operation["requestBody"] = {"required": True, "content": _content(route.takes)}
     if route.roles:
-        operation["security"] = [{"token": [role.value]} for role in route.roles]
+        operation["security"] = [{"token": [CALLS[role].value]} for role in route.roles]
     return operation
 
 
@@ -121,3 +121,9 @@ def _parameter(parameter: Number | Word) -> dict[str, Any]:
         if parameter.default is not None:
             schema["default"] = parameter.default
     return {"name": parameter.name, "in": "query", "description": parameter.meaning, "schema": schema}
+
+
+def _name(route: Route) -> str:
+    """The call's name: its handler's; a handler of several calls has them told apart by what they add."""
+    name = f"{route.handler.__module__.rpartition('.')[2]}_{route.handler.__name__}"
+    return f"{name}_resource_{route.method.lower()}" if route.path.endswith("/{resource}") else name

@@ -95,6 +95,7 @@ class Route:
         takes: schema of the body by media type.
         gives: schema of the answer by media type.
         envelope: the form of its errors, where it is not a problem document.
+        any_query: whether the query is somebody else's, and is left to the handler as it came.
     """
 
     method: str
@@ -106,6 +107,7 @@ class Route:
     takes: Mapping[str, Schema] = field(default_factory=dict)
     gives: Mapping[str, Schema] = field(default_factory=lambda: {JSON: OBJECT})
     envelope: Callable[[web.Request, Services], Envelope | None] | None = None
+    any_query: bool = False
 
 
 def answer(body: object, *, media_type: str = JSON, max_age: int = 0) -> web.Response:

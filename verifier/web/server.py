@@ -103,7 +103,8 @@ def _dispatcher(route: Route, services: Services, load: _Load) -> errors.Handler
             raise Unavailable(Code.OVERLOADED, "too many requests at once")
         load.requests += 1
         try:
-            numbers, words = query(request, route.parameters) if route.envelope is None else ({}, {})
+            foreign = route.any_query or route.envelope is not None
+            numbers, words = ({}, {}) if foreign else query(request, route.parameters)
             client = await oauth.authenticate(request, services, *route.roles) if route.roles else None
             return await route.handler(Call(request, services, client, numbers, words))
         finally:

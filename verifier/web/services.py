@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from verifier.callback import Limits
 from verifier.model.access import Client
@@ -14,16 +14,18 @@ from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.model.person import LearnerId, Uscc
 from verifier.ports import Adapter, Clock, Digest, NewId
 from verifier.ports.reading import Assertions, Reading
+from verifier.ports.watching import KEPT_FAILURES, Arrivals, Failure
+from verifier.sandbox import Trial
 from verifier.signatures.jws import SigningKey, VerificationKey
 from verifier.web.metrics import Metrics
-
-KEPT_FAILURES: Final = 100
-"""Failures to authenticate that a platform can look up, newest last."""
 
 ClaimStep = Literal["release", "paid", "returned"]
 
 Submit = Callable[[Adapter, Callback], Awaitable[DeliveryOutcome]]
 """Prepare, record and commit one callback. Raises SignatureRejected or Unavailable; returns once durable."""
+
+TryOut = Callable[[Adapter, Callback], Awaitable[Trial]]
+"""What would become of a callback by the sandbox's register; nothing of it is kept."""
 
 Disclose = Callable[[Collection[LearnerId], str, str, str], Awaitable[None]]
 """Record, durably, that a client is shown personal data: learners, client id, purpose, what."""
@@ -99,28 +101,38 @@ class HttpLimits:
     proxies: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A request to a platform's address that was not authentic; nothing else of it is kept."""
-
-    at: datetime
-    request_id: str
-    step: str
-
-
 class Failures:
-    """The last failures to authenticate, by platform, in memory only."""
+    """Failures to authenticate that are not written yet, by platform: the last of each, and no more.
+
+    They are noted on the loop that answers requests, and written on another.
+    """
 
     def __init__(self) -> None:
         self._kept: defaultdict[str, deque[Failure]] = defaultdict(lambda: deque(maxlen=KEPT_FAILURES))
+        self._lock = threading.Lock()
 
     def note(self, platform: str, failure: Failure) -> None:
         """Keep one, and let the oldest go."""
-        self._kept[platform].append(failure)
+        with self._lock:
+            self._kept[platform].append(failure)
 
     def of(self, platform: str) -> Sequence[Failure]:
-        """What is kept of a platform, oldest first."""
-        return tuple(self._kept.get(platform, ()))
+        """What waits of a platform, oldest first."""
+        with self._lock:
+            return tuple(self._kept.get(platform, ()))
+
+    def waiting(self) -> Mapping[str, Sequence[Failure]]:
+        """All that waits to be written, by platform."""
+        with self._lock:
+            return {platform: tuple(kept) for platform, kept in self._kept.items() if kept}
+
+    def written(self, failures: Mapping[str, Sequence[Failure]]) -> None:
+        """Let go of what was written."""
+        with self._lock:
+            for platform, done in failures.items():
+                kept = self._kept[platform]
+                while kept and kept[0] in done:
+                    kept.popleft()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +148,7 @@ class Services:
         ledger_origin: the log's name.
         ledger_key: the log's key in the form of C2SP signed-note ("vkey").
         digest: keyed digest, for audit lines.
+        try_out: the sandbox; None where this installation has none.
         failed: background workers that stopped for good; while there is one, the process is not ready.
     """
 
@@ -144,6 +157,7 @@ class Services:
     submit: Submit
     disclose: Disclose
     reading: Reading
+    arrivals: Arrivals
     assertions: Assertions
     enterprises: Enterprises
     claims: Claims
@@ -158,4 +172,5 @@ class Services:
     limits: HttpLimits = field(default_factory=HttpLimits)
     metrics: Metrics = field(default_factory=Metrics)
     failures: Failures = field(default_factory=Failures)
+    try_out: TryOut | None = None
     failed: Callable[[], Sequence[str]] = tuple

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("scope", sa.Text(), nullable=False),
         sa.Column("jwk", sa.Text(), nullable=False),
+        sa.Column("secrets", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("client_id", "version", name=op.f("pk_clients")),
@@ -105,9 +106,14 @@ def upgrade() -> None:
         sa.Column("signed_at", sa.BigInteger(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.Column("body_digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("content_digest", sa.LargeBinary(length=32), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("attention", sa.Integer(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=True),
+        sa.Column("method", sa.String(length=8), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.String(length=256), nullable=False),
         sa.Column("sealed_body", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("platform", "delivery_id", name=op.f("pk_deliveries")),
     )
@@ -116,6 +122,9 @@ def upgrade() -> None:
         "deliveries",
         ["platform", "attention", "received_at"],
         unique=False,
+    )
+    op.create_index(
+        op.f("ix_deliveries_platform_sequence"), "deliveries", ["platform", "sequence"], unique=False
     )
     op.create_table(
         "disclosures",
@@ -128,6 +137,42 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("disclosure_id", name=op.f("pk_disclosures")),
     )
     op.create_index(op.f("ix_disclosures_learner_id"), "disclosures", ["learner_id"], unique=False)
+    op.create_table(
+        "documents",
+        sa.Column("platform", sa.String(length=64), nullable=False),
+        sa.Column("document_id", sa.String(length=128), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("delivery_id", sa.String(length=168), nullable=False),
+        sa.Column("sealed_content", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("platform", "document_id", name=op.f("pk_documents")),
+    )
+    op.create_table(
+        "own_items",
+        sa.Column("platform", sa.String(length=64), nullable=False),
+        sa.Column("own_id", sa.String(length=128), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("delivery_id", sa.String(length=168), nullable=False),
+        sa.Column("item", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "own_id", name=op.f("pk_own_items")),
+    )
+    op.create_table(
+        "readings",
+        sa.Column("platform", sa.String(length=64), nullable=False),
+        sa.Column("delivery_id", sa.String(length=168), nullable=False),
+        sa.Column("reading", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("cause", sa.String(length=64), nullable=False),
+        sa.Column("attention", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "delivery_id", "reading", name=op.f("pk_readings")),
+    )
+    op.create_table(
+        "waiting",
+        sa.Column("platform", sa.String(length=64), nullable=False),
+        sa.Column("document_id", sa.String(length=128), nullable=False),
+        sa.Column("delivery_id", sa.String(length=168), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "document_id", "delivery_id", name=op.f("pk_waiting")),
+    )
     op.create_table(
         "due",
         sa.Column("due_id", sa.String(length=40), nullable=False),
@@ -184,6 +229,20 @@ def upgrade() -> None:
     op.create_index(op.f("ix_facts_reference"), "facts", ["reference"], unique=False)
     op.create_index(op.f("ix_facts_supersedes"), "facts", ["supersedes"], unique=False)
     op.create_index(op.f("ix_facts_uscc_kind"), "facts", ["uscc", "kind"], unique=False)
+    op.create_table(
+        "failures",
+        sa.Column("platform", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=40), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("step", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "request_id", name=op.f("pk_failures")),
+    )
+    op.create_index(
+        op.f("ix_failures_platform_at_request_id"),
+        "failures",
+        ["platform", "at", "request_id"],
+        unique=False,
+    )
     op.create_table(
         "identifiers",
         sa.Column("kind", sa.String(length=24), nullable=False),

@@ -1,0 +1,152 @@
+"""The faster way through strict JSON changes nothing: neither what is read nor what is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from verifier.errors import RequestRejected
+from verifier.signatures import strict_json
+
+LIMIT = 10_000
+NAMES = st.text("abzAZ_0.é\u212a\U0001f600\ue000", max_size=4)
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ["\x7f", "\x80", "\x9f", "\xa0", "·", "\t\n\r", "\x00", "\\", '"', "/", "\u2028", "{[", "]}"]
+    )
+)
+OBJECTS = st.dictionaries(NAMES, VALUES | st.lists(VALUES, max_size=2), max_size=4)
+
+
+def outcome(raw: bytes) -> Any:
+    try:
+        return strict_json.loads(raw, max_bytes=LIMIT)
+    except RequestRejected as error:
+        return error.code
+
+
+def slowly(raw: bytes) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_json, "_plain_object", lambda _raw: None)
+        return outcome(raw)
+
+
+def same(raw: bytes) -> bool:
+    fast, slow = outcome(raw), slowly(raw)
+    # True is 1, and 1.0 is: the types count too.
+    return repr(fast) == repr(slow)
+
+
+@given(OBJECTS, st.booleans(), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_an_object_is_read_alike_both_ways(
+    value: Mapping[str, Any],
+    ascii_only: bool,  # noqa: FBT001 - drawn
+    separators: tuple[str, str],
+) -> None:
+    assert same(json.dumps(value, ensure_ascii=ascii_only, separators=separators).encode("utf-8", "replace"))
+
+
+@given(OBJECTS, st.data())
+def test_a_spoilt_document_is_read_alike_both_ways(value: Mapping[str, Any], data: st.DataObject) -> None:
+    raw = bytearray(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(raw) - 1))
+        raw[place : place + data.draw(st.integers(0, 1))] = data.draw(st.binary(max_size=2))
+        raw = raw or bytearray(b"{}")
+    assert same(bytes(raw))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"1",
+        b'"a"',
+        b'{"a":1}',
+        b'{"a":1,"a":1}',
+        b'{"a":1,"a":2}',
+        b'{"a":1,"A":1}',
+        b'{"A":1}',
+        b'{"k":1,"\xe2\x84\xaa":1}',
+        b'{"a":1.0}',
+        b'{"a":1e2}',
+        b'{"a":-0}',
+        b'{"a":01}',
+        b'{"a":+1}',
+        b'{"a":9007199254740991}',
+        b'{"a":9007199254740992}',
+        b'{"a":-9007199254740992}',
+        b'{"a":' + b"9" * 33 + b"}",
+        b'{"a":' + b"9" * 4000 + b"}",
+        b'{"a":"' + b"x" * 5000 + b'"}',
+        b'{"a":NaN}',
+        b'{"a":"\x01"}',
+        b'{"a":"\x7f"}',
+        b'{"a":"\xc2\x80"}',
+        b'{"a":"\xc2\x9f"}',
+        b'{"a":"\xc2\xa0"}',
+        b'{"a":"\xc2\xb7"}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":"\xff"}',
+        b'{"a":"\\n"}',
+        b'{"a":"\\u0000"}',
+        b'{"a":"\\/"}',
+        b'{"a":"\\ud800"}',
+        b'\xef\xbb\xbf{"a":1}',
+        b'{"a":1}\n',
+        b' {"a":1}',
+        b'{"a":1}x',
+        b'{"a":1,}',
+        b'{"a" :1}',
+        b'{"a":true,"b":null,"c":false}',
+        b'{"a":{}}',
+        b'{"a":[]}',
+        b'{"a":"[[[[[[[[[[[[[[[[[[[["}',
+    ],
+)  # fmt: skip
+def test_every_border_is_the_same_both_ways(raw: bytes) -> None:
+    assert same(raw)
+
+
+def test_the_faster_way_is_taken_at_all() -> None:
+    assert strict_json._plain_object('{"iss":"甲","n":1,"t":true,"o":null}'.encode()) is not None
+
+
+@given(OBJECTS)
+def test_the_canonical_form_is_that_of_the_reference(value: dict[str, Any]) -> None:
+    try:
+        expected: bytes | None = rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
+        expected = None
+    try:
+        found: bytes | None = strict_json.canonical(value)
+    except RequestRejected:
+        found = None
+    assert found == expected
+
+
+def test_every_character_is_written_as_the_reference_writes_it() -> None:
+    for start in range(0, 0x110000, 0x100):
+        text = "".join(map(chr, range(start, start + 0x100))) if not 0xD800 <= start < 0xE000 else ""
+        assert strict_json.canonical({"a": text}) == rfc8785.dumps({"a": text})
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": "\ud800"}, {"a": 2**53}, {"a": float("nan")}, {1: "a"}, {"\ud800": 1}]
+)
+def test_what_has_no_canonical_form_is_refused_as_before(value: Any) -> None:
+    with pytest.raises(RequestRejected):
+        strict_json.canonical(value)
