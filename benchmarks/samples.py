@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -106,22 +106,26 @@ def _anchored(root: bytes, *crls: bytes, algorithm: Algorithm = Algorithm.ES256)
 # --- tokens under registered keys
 
 
-def _token(private: PrivateKey, algorithm: Algorithm, goal: float) -> Sample:
+def _token(private: PrivateKey, algorithm: Algorithm, goal: float) -> tuple[Sample, Sample]:
+    """The token's form and signature, which the goal is for; and the whole certificate, steps 1 to 11."""
     key = SigningKey("k", algorithm, private)
     token = jws.sign_compact(_PAYLOAD, key, typ="JWT")
     parsed = jws.parse_compact(token)
     signature = parsed.signature
     if algorithm is Algorithm.ES256:
         signature = jws._ecdsa_der(signature, ec.SECP256R1())  # noqa: SLF001 - what the library takes
-    return Sample(
-        f"JWS {algorithm.value}",
-        _verified(
-            SignedCertificate(CertificateKind.JWS, token.encode(), FIELDS),
-            keys=_registered(key.verification_key),
-        ),
-        bare.call(private.public_key(), signature, parsed.signing_input),
-        "1 × cryptography",
-        goal,
+    whole = _verified(
+        SignedCertificate(CertificateKind.JWS, token.encode(), FIELDS),
+        keys=_registered(key.verification_key),
+    )
+    alone, compared = bare.call(private.public_key(), signature, parsed.signing_input), "1 × cryptography"
+
+    def signed() -> object:
+        return jws.verify(jws.parse_compact(token), key.verification_key)
+
+    return (
+        Sample(f"JWS {algorithm.value}, token", signed, alone, compared, goal),
+        Sample(f"JWS {algorithm.value}, certificate", whole, alone, compared, None),
     )
 
 
@@ -256,14 +260,13 @@ def _xml() -> Sample:
 
 def samples() -> tuple[Sample, ...]:
     """Every kind, with a goal where there is one."""
-    made_by: tuple[Callable[[], Sample], ...] = (
-        lambda: _token(ec.generate_private_key(ec.SECP256R1()), Algorithm.ES256, 0.8),
-        lambda: _token(Ed25519PrivateKey.generate(), Algorithm.EDDSA, 0.8),
-        lambda: _token(rsa.generate_private_key(65537, 3072), Algorithm.RS256, 0.5),
-        lambda: _canonical(0.85),
-        lambda: _x5c(0.5),
-        _cms,
-        _pdf,
-        _xml,
+    return (
+        *_token(ec.generate_private_key(ec.SECP256R1()), Algorithm.ES256, 0.8),
+        *_token(Ed25519PrivateKey.generate(), Algorithm.EDDSA, 0.8),
+        *_token(rsa.generate_private_key(65537, 3072), Algorithm.RS256, 0.5),
+        _canonical(0.85),
+        _x5c(0.5),
+        _cms(),
+        _pdf(),
+        _xml(),
     )
-    return tuple(make() for make in made_by)

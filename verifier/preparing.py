@@ -214,12 +214,11 @@ def prepare(
 
 
 def documents_wanted(read: Read) -> Collection[str]:
-    """The documents that certificates of a delivery name and that it does not bring itself."""
+    """The documents that certificates of a delivery name, also those that it brings: what stands counts."""
     events = [part for part in read.parts if isinstance(part, Event)]
-    named = {
+    return {
         event.certificate.document for event in events if event.certificate and event.certificate.document
     }
-    return named - _brought(read).keys()
 
 
 def _brought(read: Read) -> Mapping[str, Uploaded]:
