@@ -17,6 +17,7 @@ from verifier.errors import AccessDenied, Code, Conflict
 from verifier.model.delivery import (
     DeliveryId,
     DeliveryOutcome,
+    DeliveryState,
     ItemOutcome,
     ItemState,
     PlatformSlug,
@@ -77,8 +78,11 @@ class Rereading:
     async def listing(self, parameters: Mapping[str, str]) -> dict[str, Any]:
         """Deliveries of a ``platform`` that need attention, oldest first, with the reasons."""
         platform = self._platform(parameters)
-        found = [await self._outcome(platform, delivery) for delivery in await self.unsettled(platform)]
-        return {"platform": platform, "deliveries": [_said(outcome) for outcome in found if outcome]}
+        found = [(one, await self._outcome(platform, one)) for one in await self.unsettled(platform)]
+        return {
+            "platform": platform,
+            "deliveries": [_said(delivery_id, outcome) for delivery_id, outcome in found if outcome],
+        }
 
     async def _outcome(self, platform: PlatformSlug, delivery_id: DeliveryId) -> DeliveryOutcome | None:
         return await self.units.rereading(lambda tx: tx.latest_outcome(platform, delivery_id), write=False)
@@ -110,7 +114,7 @@ class Rereading:
             "read": len(done),
             "changed": len(changed),
             "skipped": skipped,
-            "deliveries": [_said(reading.after) for reading in changed],
+            "deliveries": [_said(reading.delivery_id, reading.after) for reading in changed],
         }
 
     def _platform(self, parameters: Mapping[str, str]) -> PlatformSlug:
@@ -159,6 +163,9 @@ class Rereading:
             raise AccessDenied(
                 Code.NOT_FOUND, "no such delivery, or it is no longer kept", pointer="delivery"
             )
+        if stored.outcome.state is DeliveryState.CONFLICT:
+            detail = "it stands beside another delivery of its id"
+            raise Conflict(Code.DELIVERY_CONFLICT, detail, pointer="delivery")
         rulebook = self.rulebook()
         prepared = await self._prepared(adapter, stored, rulebook)
         if not apply:
@@ -183,9 +190,9 @@ class Rereading:
         )
 
 
-def _said(outcome: DeliveryOutcome) -> dict[str, Any]:
+def _said(delivery_id: DeliveryId, outcome: DeliveryOutcome) -> dict[str, Any]:
     return {
-        "delivery": outcome.delivery_id,
+        "delivery": delivery_id,
         "state": outcome.state.value,
         "code": outcome.code.value if outcome.code else None,
         "items": [

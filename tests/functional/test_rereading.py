@@ -262,8 +262,11 @@ async def test_other_content_under_a_known_id_is_not_read_again(world: World) ->
     outcome = await send(world, adapter, "d-1", {"name": "F2"})
     assert outcome.state is DeliveryState.CONFLICT
     beside = next(name for name in await desk.unsettled(CVT) if "#" in name)
-    with pytest.raises(Conflict):
-        await desk.read_again(ask(delivery=beside, apply="yes"))
+    for apply in ("", "yes"):
+        with pytest.raises(Conflict):
+            await desk.read_again(ask(delivery=beside, apply=apply))
+    assert beside in {one["delivery"] for one in (await desk.listing(ask()))["deliveries"]}
+    assert (await desk.read_again(ask()))["skipped"] == 1
 
 
 @pytest.mark.parametrize(
