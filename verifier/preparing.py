@@ -195,24 +195,6 @@ class Prepared:
         return (self.platform, self.claim.authenticated.delivery_id)
 
 
-def prepare(
-    adapter: Adapter, callback: Callback, register: Register, digest: Digest, now: datetime
-) -> Prepared:
-    """Steps 2, 3, 4a and 4b for one callback that names no document of another delivery.
-
-    Args:
-        adapter: the platform's.
-        callback: after step 1.
-        register: adopted trust register.
-        digest: keyed digest.
-        now: aware UTC.
-
-    Raises:
-        SignatureRejected: not authentic; nothing may be kept of it.
-    """
-    return verify(HERE.open(adapter, callback, register, now), register, digest, {})
-
-
 def documents_wanted(read: Read) -> Collection[str]:
     """The documents that certificates of a delivery name, also those that it brings: what stands counts."""
     events = [part for part in read.parts if isinstance(part, Event)]

@@ -33,7 +33,7 @@ from verifier.platforms import PlatformDesk
 from verifier.policy import load
 from verifier.ports import Adapter, Clock, NewId
 from verifier.ports.reading import StoredRecord
-from verifier.preparing import Prepared
+from verifier.preparing import HERE, Prepared
 from verifier.roster import read_json
 from verifier.sealing import FieldKeys
 from verifier.settings import Settings
@@ -108,7 +108,9 @@ class World:
             accepts=adapter.accepts,
             limits=Limits(),
         )
-        return preparing.prepare(adapter, callback, self.register, self.keys.digest, self.now)
+        return preparing.verify(
+            HERE.open(adapter, callback, self.register, self.now), self.register, self.keys.digest, {}
+        )
 
     async def post(self, *deliveries: Delivery) -> list[DeliveryOutcome]:
         """Steps 1 to 5 for deliveries that share a transaction."""

@@ -46,7 +46,7 @@ from verifier.model.trust import Recognition
 from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
 from verifier.ports.intake import NewDecision
-from verifier.preparing import Prepared, ProvenItem, RevokedItem
+from verifier.preparing import HERE, Prepared, ProvenItem, RevokedItem
 from verifier.settings import Settings
 from verifier.signatures.transport import TransportKey
 
@@ -119,7 +119,7 @@ class FakeAdapter:
 
 def prepared(adapter: FakeAdapter, body: bytes = b"{}", delivery_id: str = "d-1") -> Prepared:
     callback = Callback(P1, "POST", "/v1/callbacks/p1", Headers(()), body, NOW, "r-1")
-    found = preparing.prepare(adapter, callback, REGISTER, digest, NOW)
+    found = preparing.verify(HERE.open(adapter, callback, REGISTER, NOW), REGISTER, digest, {})
     authentic = replace(found.claim.authenticated, delivery_id=DeliveryId(delivery_id))
     return replace(found, claim=replace(found.claim, authenticated=authentic))
 

@@ -80,7 +80,9 @@ class FakeAdapter:
 
 
 def name_of(callback: Callback = CALLBACK, **members: Any) -> str:
-    prepared = preparing.prepare(FakeAdapter(**members), callback, REGISTER, digest, NOW)
+    prepared = preparing.verify(
+        HERE.open(FakeAdapter(**members), callback, REGISTER, NOW), REGISTER, digest, {}
+    )
     return prepared.claim.authenticated.delivery_id
 
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 from uuid import uuid4
 
 from verifier.app import now
-from verifier.cli.personnel_simulator import NationalPersonnel
 from verifier.cli.scenario import WORKERS
 from verifier.cli.scenario_stage import Stage, until
 from verifier.cli.simulator import Course
 from verifier.cli.simulator_documents import MohrssTraining
 from verifier.cli.simulator_parameters import EmploymentTraining
+from verifier.cli.simulator_personnel import NationalPersonnel
 from verifier.cli.simulator_statements import SkillMaster
 from verifier.model.time import BEIJING
 

@@ -51,7 +51,10 @@ class Adapter(Protocol):
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime
     ) -> AuthenticatedCallback:
-        """Prove the sender over the raw bytes. Raises only SignatureRejected; no key is never acceptance."""
+        """Prove the sender over the raw bytes. Raises only SignatureRejected; no key is never acceptance.
+
+        Where this machine cannot check an SM2 key at all: ConfigurationError, and nothing is kept.
+        """
         ...
 
     def parse(self, authenticated: AuthenticatedCallback) -> tuple[Event | UnreadableItem, ...]:

@@ -11,7 +11,7 @@ import pytest
 from adapters import national_personnel as npt
 from verifier import certificates
 from verifier.cli import sandbox, simulator
-from verifier.cli.personnel_simulator import NationalPersonnel
+from verifier.cli.simulator_personnel import NationalPersonnel
 from verifier.errors import SignatureRejected
 from verifier.keyring import load_register
 from verifier.model.delivery import Callback, Event, Headers, PlatformSlug
