@@ -38,12 +38,14 @@ lock:
 clean:
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# The lock files are complete: without --no-deps, an extra that a package asks for (coverage[toml]) is looked up
+# anew, and a release that came after the lock breaks the installation.
 $(VENV)/.runtime: requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --require-hashes -r requirements.lock
 	touch $@
 
 $(VENV)/.tests: tests/requirements.lock $(VENV)/.runtime
-	$(PIP) install --require-hashes -r tests/requirements.lock
+	$(PIP) install --no-deps --require-hashes -r tests/requirements.lock
 	mkdir -p var
 	touch $@
