@@ -10,10 +10,14 @@ from verifier.model.facts import (
     AdmissionFact,
     AnyFact,
     CompletionFact,
+    ContestFact,
     EmployerChoiceFact,
     EmploymentFact,
     FactId,
+    HoldFact,
     NameDecisionFact,
+    ObjectionFact,
+    ReleaseFact,
     RevocationFact,
     ScopeFact,
 )
@@ -27,16 +31,18 @@ def assemble(
     organisations: Sequence[AdmissionFact | ScopeFact],
     revoked: Mapping[tuple[str, str, str], RevocationFact],
     holding: Holding | None,
+    merged_into: LearnerId | None = None,
 ) -> Case:
     """Everything known about one learner, as a decision looks at it.
 
     Args:
         learner: whose case it is.
         as_of: aware UTC.
-        facts: current facts about the learner, sorted by id.
+        facts: current facts about the learner, and about those merged into it, sorted by id.
         organisations: current admissions and scope declarations, of any enterprise, sorted by id.
         revoked: revocations by issuer, number scope and number.
         holding: the live grant.
+        merged_into: the learner under whom the person is judged, where that is another one.
     """
     completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
     employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact))
@@ -63,4 +69,9 @@ def assemble(
         name_decisions=tuple(fact for fact in facts if isinstance(fact, NameDecisionFact)),
         recognised={},
         holding=holding,
+        contests=tuple(fact for fact in facts if isinstance(fact, ContestFact)),
+        releases=tuple(fact for fact in facts if isinstance(fact, ReleaseFact)),
+        holds=tuple(fact for fact in facts if isinstance(fact, HoldFact)),
+        objections=tuple(fact for fact in facts if isinstance(fact, ObjectionFact)),
+        merged_into=merged_into,
     )

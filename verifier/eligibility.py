@@ -1,8 +1,7 @@
 """Step 5: facts, a written policy and a date become a verdict, clause by clause. Pure.
 
-1. Candidates are completions x roster rows that cover the completion date (Beijing); a completion that no
-   roster covers is a candidate without employer. The written order is: completed_at, issuer, number scope,
-   number, employer's code; what is left alike is told apart by the row's days and the facts' ids.
+1. Candidates are completions x roster rows that cover the completion date (Beijing), in the written order of
+   ``verifier.candidates``; a completion that no roster covers is a candidate without employer.
 2. Every clause answers for every candidate; none stops the others. Any NotMet refuses, else any Unknown
    keeps pending, else the candidate can be granted.
 3. The holder of the month stays as long as its clauses are all Met. If they are not, its month counts as
@@ -15,6 +14,8 @@ and clauses: nothing is waited for, and a grant that stood on it must fall.
 
 What the caller owes: a grant that was claimed or paid is not simply free when it falls. When the verdict
 takes the month from a holding that is claimed or paid, evaluate again with ``blocked`` set and record that.
+
+Whoever was merged into another learner is judged there: here it is a refusal that says so, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from itertools import chain
 from typing import Any, TypeVar
 
 import rfc8785
 
+from verifier.candidates import CaseView
 from verifier.errors import Code, ConfigurationError
 from verifier.model.decision import (
     Candidate,
@@ -45,9 +45,7 @@ from verifier.model.decision import (
 )
 from verifier.model.facts import (
     Category,
-    CompletionFact,
     EmployerChoiceFact,
-    EmploymentFact,
     FactId,
     NameDecisionFact,
 )
@@ -98,7 +96,7 @@ def evaluate(case: Case, policy: Policy, pins: Pins) -> Verdict:
     """
     if (pins.policy, pins.parameters) != (policy.pin, policy.digest):
         raise ConfigurationError(Code.POLICY_INVALID, "the pins are not this policy's", pointer="pins")
-    candidates = _candidates(case)
+    candidates = CaseView.of(case, policy.entitlement).candidates()
     if not candidates:
         return _without_completion(case, policy, pins)
     judged, chosen = _choose(candidates, policy, case.holding)
@@ -140,58 +138,7 @@ def _without_completion(case: Case, policy: Policy, pins: Pins) -> Verdict:
         not_evaluated=policy.not_evaluated_at(beijing_date(case.as_of)),
         facts=_all_ids(case),
         pins=pins,
-    )
-
-
-# --- candidates ---------------------------------------------------------------------------------------------
-
-
-def _candidates(case: Case) -> list[ClauseFacts]:
-    """Every candidate in the written order, as if the month were free."""
-    found: list[ClauseFacts] = []
-    for completion in case.completions:
-        day = beijing_date(completion.completed_at)
-        covering = tuple(row for row in case.employments if covers(row.start, row.end, day))
-        found.extend(_facts(case, completion, row, covering) for row in covering or (None,))
-    return sorted(found, key=_written_order)
-
-
-def _facts(
-    case: Case, completion: CompletionFact, row: EmploymentFact | None, covering: tuple[EmploymentFact, ...]
-) -> ClauseFacts:
-    uscc = row.uscc if row else None
-    # A reviewer's word on a name is about rows that were there to be seen, not about later uploads.
-    seen = (d for d in case.name_decisions if row is not None and row.recorded_at <= d.recorded_at)
-    return ClauseFacts(
-        completion=completion,
-        employment=row,
-        covering=covering,
-        revoked=completion.fact_id in case.revoked,
-        doubtful=completion.fact_id in case.doubtful,
-        recognised=case.recognised.get(completion.platform, ()),
-        admissions=tuple(admission for admission in case.admissions if admission.uscc == uscc),
-        scopes=tuple(scope for scope in case.scopes if scope.uscc == uscc),
-        choice=_newest(case.employer_choices, completion),
-        name_decision=_newest(seen, completion),
-    )
-
-
-def _newest(decisions: Iterable[Decided], completion: CompletionFact) -> Decided | None:
-    """The last decision on exactly this fact: a corrected completion is asked about anew."""
-    mine = [decision for decision in decisions if decision.completion == completion.fact_id]
-    return max(mine, key=lambda decision: (decision.recorded_at, decision.fact_id), default=None)
-
-
-def _written_order(facts: ClauseFacts) -> tuple[datetime, tuple[str, str, str], str, date, date, str, str]:
-    row = facts.employment
-    return (
-        facts.completion.completed_at,
-        facts.number,
-        row.uscc if row else "",
-        row.start if row else date.min,
-        (row.end if row else None) or date.max,
-        facts.completion.fact_id,
-        row.fact_id if row else "",
+        merged_into=case.merged_into,
     )
 
 
@@ -270,6 +217,10 @@ def _questions(judged: Iterable[_Judged]) -> tuple[ReviewNeed, ...]:
             needs.add(ReviewNeed("employer_choice", one.facts.ids(("completion", "covering"))))
         if one.awaits("name_review"):
             needs.add(ReviewNeed("name_mismatch", one.facts.ids(("completion", "employment"))))
+        if one.awaits("shared_number"):
+            needs.add(ReviewNeed("shared_number", one.facts.ids(("completion", "employment"))))
+        if one.awaits("identity"):
+            needs.add(ReviewNeed("weak_identity", one.facts.ids(("completion",))))
     return tuple(sorted(needs, key=lambda need: (need.kind, need.about)))
 
 
@@ -285,16 +236,20 @@ def _second_roster(granted: _Judged) -> tuple[ReviewNeed, ...]:
 
 
 def _all_ids(case: Case) -> tuple[FactId, ...]:
-    known = (
-        [fact.fact_id for fact in case.completions],
-        list(case.revoked.values()),
-        [fact.fact_id for fact in case.employments],
-        [fact.fact_id for fact in case.admissions],
-        [fact.fact_id for fact in case.scopes],
-        [fact.fact_id for fact in case.employer_choices],
-        [fact.fact_id for fact in case.name_decisions],
+    every = (
+        case.completions,
+        case.employments,
+        case.admissions,
+        case.scopes,
+        case.employer_choices,
+        case.name_decisions,
+        case.contests,
+        case.releases,
+        case.holds,
+        case.objections,
     )
-    return tuple(sorted(set(chain.from_iterable(known))))
+    named = {fact.fact_id for facts in every for fact in facts}
+    return tuple(sorted(named | set(case.revoked.values())))
 
 
 # --- what is kept and shown ---------------------------------------------------------------------------------
@@ -305,14 +260,13 @@ def trace(verdict: Verdict) -> dict[str, Any]:
 
     The holding's certificate number is left out: some issuers build it from the id number.
     """
-    holding = verdict.holding
-    return {
+    said = {
         "state": verdict.state.value,
         "entitlement": verdict.entitlement,
         "learner_id": verdict.learner_id,
         "as_of": iso(verdict.as_of),
         "candidate": _said_candidate(verdict.candidate) if verdict.candidate else None,
-        "holding": {"uscc": holding.uscc, "blocked": holding.blocked} if holding else None,
+        "holding": _said_holding(verdict.holding) if verdict.holding else None,
         "clauses": [
             {
                 "clause": result.clause,
@@ -338,6 +292,15 @@ def trace(verdict: Verdict) -> dict[str, Any]:
         },
         "reviews": [{"kind": need.kind, "about": list(need.about)} for need in verdict.reviews],
     }
+    # Said only where it applies: what was recorded before there was such a thing must read the same again.
+    if verdict.merged_into is not None:
+        said["merged_into"] = verdict.merged_into
+    return said
+
+
+def _said_holding(holding: Holding) -> dict[str, Any]:
+    said: dict[str, Any] = {"uscc": holding.uscc, "blocked": holding.blocked}
+    return said | {"owed": True} if holding.owed else said
 
 
 def _said_candidate(candidate: Candidate) -> dict[str, str | None]:
@@ -374,4 +337,5 @@ def material(verdict: Verdict) -> bytes:
         {key: clause[key] for key in ("clause", "revision", "outcome")} for clause in said["clauses"]
     ]
     kept["pins"] = {key: said["pins"][key] for key in ("policy", "parameters")}
+    kept |= {key: said[key] for key in ("merged_into",) if key in said}
     return hashlib.sha256(rfc8785.dumps(kept)).digest()

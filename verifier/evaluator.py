@@ -37,9 +37,10 @@ async def step(
     """
 
     def work(tx: EvaluatorTransaction) -> int:
-        learners = tx.take_due(BATCH)
+        at = clock()
+        learners = tx.take_due(BATCH, at)
         if learners:
-            pipeline.decide(tx, learners, rulebook(), clock(), new_id)
+            pipeline.decide(tx, learners, rulebook(), at, new_id)
         return len(learners)
 
     return await units.evaluating(work)

@@ -84,7 +84,7 @@ _USCC_WEIGHTS = (1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28)
 _INDEX_LABEL = b"training-verifier/blind-index"
 _PEPPER_BYTES = 32
 
-_SHOWN = {IdentifierKind.RESIDENT_ID: (6, 4)}
+_SHOWN = {IdentifierKind.RESIDENT_ID: (6, 4), IdentifierKind.PROVISIONAL: (0, 0)}
 
 
 def resident_id(raw: str, *, today: date) -> Identifier:
@@ -181,4 +181,4 @@ def masked(identifier: Identifier) -> str:
     """
     head, tail = _SHOWN[identifier.kind]
     value = identifier.value
-    return value[:head] + "*" * (len(value) - head - tail) + value[-tail:]
+    return value[:head] + "*" * (len(value) - head - tail) + value[len(value) - tail :]

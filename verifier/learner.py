@@ -13,7 +13,7 @@ from datetime import date
 
 from verifier import identity
 from verifier.errors import Code, IdentityRejected
-from verifier.model.person import Identifier, IdentifierKind, IdentityClaims, PersonName
+from verifier.model.person import ClaimedKind, Identifier, IdentityClaims, PersonName
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def identify(claims: IdentityClaims, today: date) -> Identified:
     Raises:
         IdentityRejected: the kind of identifier is not known, or a rule is broken.
     """
-    if claims.id_kind != IdentifierKind.RESIDENT_ID:
+    if claims.id_kind != ClaimedKind.RESIDENT_ID:
         raise IdentityRejected(
             Code.IDENTIFIER_INVALID, "this kind of identifier is not taken", pointer="id_kind"
         )

@@ -272,6 +272,9 @@ def decide(
 ) -> list[NewDecision]:
     """Step 5 for learners whose rows are already touched: append a revision where something changed.
 
+    Whoever was merged into another learner is judged under that one; what was once decided under their own
+    id is judged too, and falls.
+
     Args:
         tx: the transaction.
         learners: whose decision may have changed.
@@ -283,7 +286,8 @@ def decide(
         The decisions appended.
     """
     appended = []
-    for judgement in judgements(tx, learners, rulebook, at):
+    canonical = tx.canonical(learners)
+    for judgement in judgements(tx, {*canonical, *canonical.values()}, rulebook, at):
         tx.open_reviews(judgement.case.learner_id, judgement.verdict.reviews, at)
         if judgement.changed:
             appended.append(judging.decision(judgement, at, new_id))

@@ -86,6 +86,7 @@ def _again(
         [fact for fact in facts if isinstance(fact, AdmissionFact | ScopeFact)],
         {(fact.issuer, fact.number_scope, fact.number): fact for fact in revocations},
         _holding(tx, decision),
+        decision.trace.get("merged_into"),
     )
     verdict = eligibility.evaluate(register.applied_to(case), policy, pins)
     return rfc8785.dumps(eligibility.trace(verdict))
@@ -93,13 +94,16 @@ def _again(
 
 def _holding(tx: ReplayTransaction, decision: StoredDecision) -> Holding | None:
     said = decision.trace["holding"]
-    before = tx.granted_before(decision) if said is not None else None
-    if said is None or before is None:
+    if said is None:
+        return None
+    if not said["uscc"]:
+        return Holding.elsewhere()
+    before = tx.granted_before(decision)
+    if before is None:
         return None
     completion, uscc = before
-    return Holding(
-        completion.issuer, completion.number_scope, completion.number, uscc, blocked=said["blocked"]
-    )
+    number = (completion.issuer, completion.number_scope, completion.number)
+    return Holding(*number, uscc, blocked=said["blocked"], owed=said.get("owed", False))
 
 
 def _register(content: str) -> Register:

@@ -33,7 +33,7 @@ import msgspec
 from typing_extensions import override
 
 from verifier.errors import Code, RequestRejected
-from verifier.model.person import IdentifierKind, IdentityClaims
+from verifier.model.person import ClaimedKind, IdentityClaims
 from verifier.roster_rows import CELLS, TWICE, Flaws, Form, RawRow, RosterRow, RowProblem, read_day, read_row
 from verifier.signatures import strict_json
 
@@ -167,7 +167,7 @@ def read_people(raw: bytes) -> tuple[IdentityClaims, ...]:
     people = _converted(raw, _People, MAX_PEOPLE_BYTES).people
     _counted(people, MAX_PEOPLE, "/people")
     return tuple(
-        IdentityClaims(IdentifierKind.RESIDENT_ID.value, person.id_number, person.name) for person in people
+        IdentityClaims(ClaimedKind.RESIDENT_ID.value, person.id_number, person.name) for person in people
     )
 
 

@@ -30,7 +30,7 @@ from typing_extensions import override
 from verifier import identity, learner
 from verifier.errors import Code, IdentityRejected
 from verifier.model.facts import Category
-from verifier.model.person import Identifier, IdentifierKind, IdentityClaims, PersonName, Uscc
+from verifier.model.person import ClaimedKind, Identifier, IdentityClaims, PersonName, Uscc
 
 MAX_POST: Final = 100
 """In characters."""
@@ -78,7 +78,7 @@ class RawRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id_number: str
     name: str
     start: str = msgspec.field(name="from")
-    id_kind: str = IdentifierKind.RESIDENT_ID.value
+    id_kind: str = ClaimedKind.RESIDENT_ID.value
     end: str | None = msgspec.field(name="to", default=None)
     category: str = ""
     post: str = ""

@@ -14,12 +14,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
 from verifier import identity, learner
+from verifier.candidates import CaseView
 from verifier.errors import IdentityRejected, Party
 from verifier.keyring import Register
 from verifier.model.decision import Case, Met, NotMet, Outcome, State, Unknown
@@ -33,8 +34,8 @@ from verifier.model.standing import (
     Standing,
     StatusAnswer,
 )
-from verifier.model.time import beijing_date, covers, iso
-from verifier.policy import Clause, ClauseFacts, Policy
+from verifier.model.time import beijing_date, iso
+from verifier.policy import Clause, Policy
 from verifier.policy.wording import MISSING
 from verifier.ports.intake import LatestTrace, StatusTransaction
 
@@ -92,8 +93,11 @@ def status(
     desk = _Desk(uscc, policy, register)
     learners = tx.known_learners({one.identifier for one in asked if one is not None}) if admitted else {}
     rows = _own_rows(tx, uscc, learners)
-    cases = tx.cases(rows, policy.entitlement, at)
-    latest = tx.latest_traces(rows, policy.entitlement)
+    # Under whom each is judged: an employee may have been merged with another id number's holder.
+    canonical = tx.members(rows)
+    people_judged = {canonical[who] for who in rows}
+    cases = tx.cases(people_judged, policy.entitlement, at)
+    latest = tx.latest_traces(people_judged, policy.entitlement)
     answers: list[PersonStanding] = []
     told: dict[LearnerId, PersonStanding] = {}
     for one in asked:
@@ -104,7 +108,7 @@ def status(
             answers.append(PersonStanding(Standing.NOT_LISTED))
         else:
             if who not in told:
-                told[who] = desk.person(cases[who], latest.get(who))
+                told[who] = desk.person(cases[canonical[who]], latest.get(canonical[who]))
             answers.append(told[who])
     if told:
         tx.log_disclosures(tuple(told), client_id, PURPOSE, SHOWN, at)
@@ -157,14 +161,13 @@ class _Desk:
     register: Register
 
     def person(self, case: Case, latest: LatestTrace | None) -> PersonStanding:
-        case = self.register.applied_to(case)
+        view = CaseView.of(self.register.applied_to(case), self.policy.entitlement)
         shown: list[CompletionStanding] = []
         for completion in sorted(case.completions, key=lambda fact: (fact.completed_at, fact.fact_id)):
-            day = beijing_date(completion.completed_at)
-            covering = tuple(row for row in case.employments if covers(row.start, row.end, day))
+            covering = view.covering(completion)
             own = [row for row in covering if row.uscc == self.uscc]
             if own or not covering:
-                shown.append(self._completion(case, completion, covering, own, latest))
+                shown.append(self._completion(view, completion, covering, own, latest))
         if not shown:
             return PersonStanding(Standing.NOT_RECEIVED, mend=(_NOT_RECEIVED,))
         state = min((one.state for one in shown), key=_FIRST.index)
@@ -178,7 +181,7 @@ class _Desk:
 
     def _completion(
         self,
-        case: Case,
+        view: CaseView,
         completion: CompletionFact,
         covering: tuple[EmploymentFact, ...],
         own: Sequence[EmploymentFact],
@@ -192,7 +195,7 @@ class _Desk:
             month = date.fromisoformat(latest.trace["month"]) if latest.trace["month"] else None
             decided_at = latest.decided_at
         else:
-            asked = [self._ask(case, completion, covering, row) for row in own or (None,)]
+            asked = [self._ask(view, completion, covering, row) for row in own or (None,)]
             state, reasons = min(asked, key=_rank)
         platform = self.register.platforms.get(completion.platform)
         return CompletionStanding(
@@ -209,30 +212,16 @@ class _Desk:
 
     def _ask(
         self,
-        case: Case,
+        view: CaseView,
         completion: CompletionFact,
         covering: tuple[EmploymentFact, ...],
         row: EmploymentFact | None,
     ) -> tuple[Standing, tuple[Reason, ...]]:
         """Ask every clause of one candidate as step 5 does, first as if the month were free."""
-        free = ClauseFacts(
-            completion=completion,
-            employment=row,
-            covering=covering,
-            revoked=completion.fact_id in case.revoked,
-            doubtful=completion.fact_id in case.doubtful,
-            recognised=case.recognised.get(completion.platform, ()),
-            admissions=tuple(fact for fact in case.admissions if row and fact.uscc == row.uscc),
-            scopes=tuple(fact for fact in case.scopes if row and fact.uscc == row.uscc),
-            choice=_newest(case.employer_choices, completion),
-            name_decision=_newest(
-                (said for said in case.name_decisions if row and row.recorded_at <= said.recorded_at),
-                completion,
-            ),
-        )
+        free = view.facts(completion, row, covering)
         parameters = self.policy.parameters_at(free.day)
         alone = [clause.judge(free, parameters) for clause in self.policy.clauses]
-        held = replace(free, holding=case.holding)
+        held = replace(free, holding=view.case.holding)
         reasons = tuple(
             _asked_reason(clause, clause.judge(held, parameters)) for clause in self.policy.clauses
         )
@@ -248,11 +237,6 @@ def _rank(asked: tuple[Standing, tuple[Reason, ...]]) -> tuple[int, int]:
     """Of several rows of its own, the one with the least to mend is shown."""
     state, reasons = asked
     return _FIRST.index(state), sum(reason.answer != "met" for reason in reasons)
-
-
-def _newest(decisions: Iterable[Decided], completion: CompletionFact) -> Decided | None:
-    mine = (decision for decision in decisions if decision.completion == completion.fact_id)
-    return max(mine, key=lambda decision: (decision.recorded_at, decision.fact_id), default=None)
 
 
 def _is_about(latest: LatestTrace, completion: CompletionFact, uscc: Uscc | None) -> bool:

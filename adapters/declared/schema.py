@@ -19,7 +19,7 @@ from adapters.declared.forms import FLAG, MEMBER, PLACE, Form
 from adapters.declared.message import ItemsForm, Scope
 from verifier.model.certificate import CertificateKind, DocumentKind
 from verifier.model.delivery import EventKind
-from verifier.model.person import IdentifierKind
+from verifier.model.person import ClaimedKind
 from verifier.model.time import TimeFormat
 
 _REQUIRED: Final = object()
@@ -238,7 +238,7 @@ SECTIONS: Final[Mapping[str, Section]] = MappingProxyType(
             )
         ),
         "certificate.documents": Section(words=forms.choice(DocumentKind)),
-        "certificate.id_kinds": Section(words=forms.choice(IdentifierKind)),
+        "certificate.id_kinds": Section(words=forms.choice(ClaimedKind)),
         "certificate.known": Section(words=PLACE),
         "answer": Section(
             (Key("envelope", forms.choice(EnvelopeName)),),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,30 +11,15 @@ from verifier import replay as replays
 from verifier.cli.simulator import enterprise_code, person
 from verifier.errors import AccessDenied
 from verifier.model.person import Uscc
-from verifier.operations import SourceForm
 from verifier.replay import Replayed
-from verifier.settings import Settings
 
 WORKER = person(7, "阿依古丽·买买提")
 EMPLOYER = Uscc(enterprise_code(1))
 
 
-async def adopt(world: World) -> None:
-    source = world.installation.sandbox.register
-    files = {"trust.toml": source.read_text()}
-    files |= {f"issuers/{path.name}": path.read_text() for path in (source.parent / "issuers").iterdir()}
-    policy, register = world.rulebook.policy, world.rulebook.register
-    await world.operations.adopt(
-        (
-            SourceForm("policy", policy.digest, Settings().policy.read_text(), {"policy": policy.pin}),
-            SourceForm("register", register.digest, json.dumps(files), {}),
-        )
-    )
-
-
 async def lived(world: World) -> list[str]:
     """Pending, granted, corrected, a second month that waits, revoked, its successor granted."""
-    await adopt(world)
+    await world.adopt()
     await world.complete("N-1", WORKER)
     world.now += timedelta(hours=1)
     await world.employ(EMPLOYER, WORKER)
@@ -121,7 +105,7 @@ async def test_a_register_that_cannot_be_read_is_an_error_of_ours(small_world: W
 
 
 async def test_a_clerks_row_is_part_of_what_is_replayed(small_world: World) -> None:
-    await adopt(small_world)
+    await small_world.adopt()
     await small_world.complete("N-1", person(7, "王强"))
     await small_world.roster(EMPLOYER, [row(WORKER)])
     await small_world.admit(EMPLOYER)
@@ -133,7 +117,7 @@ async def test_a_clerks_row_is_part_of_what_is_replayed(small_world: World) -> N
 
 
 async def test_a_decision_under_a_claimed_month_is_replayed_too(world: World) -> None:
-    await adopt(world)
+    await world.adopt()
     await world.employ(FACTORY, WORKER)
     await world.complete("N-1", WORKER)
     await world.complete("N-2", WORKER)

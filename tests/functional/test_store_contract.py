@@ -253,7 +253,7 @@ async def test_a_judgement_waits_for_whoever_touched_the_learner_first(
     def second(tx: Roster) -> int:
         tx.lock({learner})
         order.append("second")
-        return len(tx.take_due(10))
+        return len(tx.take_due(10, world.now))
 
     results = await asyncio.gather(world.store.write(Roster, first), world.store.write(Roster, second))
     assert sorted(order) == ["first", "second"]

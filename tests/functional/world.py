@@ -27,7 +27,7 @@ from verifier.model.delivery import DeliveryOutcome
 from verifier.model.facts import Category
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import beijing_date
-from verifier.operations import Operations
+from verifier.operations import Operations, SourceForm
 from verifier.pipeline import Rulebook
 from verifier.platforms import PlatformDesk
 from verifier.policy import load
@@ -144,6 +144,19 @@ class World:
     def claims(self) -> ClaimDesk:
         """What a subsidy system may do here."""
         return ClaimDesk(self.store, self.clock, self.new_id)
+
+    async def adopt(self) -> None:
+        """Adopt the policy and the register in force, as a service does when it starts."""
+        source = self.installation.sandbox.register
+        files = {"trust.toml": source.read_text()}
+        files |= {f"issuers/{path.name}": path.read_text() for path in (source.parent / "issuers").iterdir()}
+        policy, register = self.rulebook.policy, self.rulebook.register
+        await self.operations.adopt(
+            (
+                SourceForm("policy", policy.digest, Settings().policy.read_text(), {"policy": policy.pin}),
+                SourceForm("register", register.digest, json.dumps(files), {}),
+            )
+        )
 
     async def complete(self, number: str, learner: Person, **changes: Any) -> DeliveryOutcome:
         """中国职业培训在线 pushes a completion, in a delivery of its own."""

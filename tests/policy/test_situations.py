@@ -25,12 +25,19 @@ from verifier.model.facts import (
     AdmissionFact,
     Category,
     CompletionFact,
+    ContestFact,
     EmployerChoiceFact,
     EmploymentFact,
     FactId,
+    HoldFact,
     NameDecisionFact,
+    ObjectionFact,
+    ObjectionKind,
+    ObjectionState,
+    ReleaseFact,
     ScopeFact,
     Source,
+    Wish,
 )
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.trust import Recognition
@@ -53,15 +60,34 @@ SITUATIONS: Final = [
     for situation in yaml.safe_load(path.read_text("utf-8"))
 ]
 KEYS: Final = {
-    "": {"情形", "结业", "花名册", "准入", "扩大范围", "认可", "选定企业", "姓名复核", "占用", "期望"},
-    "结业": {"号", "时间", "发证", "平台", "种类", "姓名", "撤销", "失密"},
+    "": {
+        "情形",
+        "结业",
+        "花名册",
+        "准入",
+        "扩大范围",
+        "认可",
+        "选定企业",
+        "姓名复核",
+        "占用",
+        "否认列名",
+        "放弃",
+        "暂缓",
+        "异议",
+        "期望",
+    },
+    "结业": {"号", "时间", "发证", "平台", "种类", "姓名", "撤销", "失密", "弱身份", "并入"},
     "花名册": {"企业", "自", "至", "类别", "派遣单位", "姓名", "录入"},
     "准入": {"企业", "自", "至", "受理机构"},
     "扩大范围": {"企业", "自", "至"},
     "认可": {"平台", "自", "至"},
     "选定企业": {"结业", "企业", "录入"},
     "姓名复核": {"结业", "同一人", "录入"},
-    "占用": {"结业", "企业", "未退回"},
+    "占用": {"结业", "企业", "未退回", "已申领"},
+    "否认列名": {"企业", "属实"},
+    "放弃": {"结业", "企业", "意愿", "撤回"},
+    "暂缓": {"至", "解除"},
+    "异议": {"事由", "提出", "状态"},
     "期望": {"结论", "选定", "条款", "缺", "复核", "等候", "补贴月份", "受理机构", "派遣单位"},
 }
 
@@ -85,7 +111,8 @@ def completion(row: Table) -> CompletionFact:
     at = moment(row.get("时间", "2021-03-15T10:00:00+08:00"))
     return CompletionFact(
         fact_id=FactId(row["号"]),
-        learner_id=LEARNER,
+        learner_id=LearnerId("p2") if row.get("并入") else LEARNER,
+        weak=row.get("弱身份", ""),
         platform=PlatformSlug(row.get("平台", "P1")),
         issuer="issuer",
         number_scope="all",
@@ -120,6 +147,42 @@ def employment(position: int, row: Table) -> EmploymentFact:
         recorded_at=recorded(row),
         source=SOURCE,
     )
+
+
+def acts(situation: Table) -> dict[str, Any]:
+    """What people said: workers, employers, reviewers."""
+    return {
+        "contests": tuple(
+            ContestFact(
+                FactId(f"否认#{position}"), LEARNER, Uscc(row["企业"]), "非本单位职工", recorded({}), SOURCE,
+                row.get("属实"),
+            )
+            for position, row in enumerate(rows(situation, "否认列名", []), 1)
+        ),
+        "releases": tuple(
+            ReleaseFact(
+                FactId(f"放弃#{position}"), LEARNER, POLICY.entitlement, "issuer", "all", row["结业"],
+                Uscc(row["企业"]), Wish(row.get("意愿", "employer")), "自愿", recorded({}), SOURCE,
+                withdrawn=row.get("撤回", False),
+            )
+            for position, row in enumerate(rows(situation, "放弃", []), 1)
+        ),
+        "holds": tuple(
+            HoldFact(
+                FactId(f"暂缓#{position}"), LEARNER, moment(f"{row['至']}T00:00:00+08:00"), "待查",
+                recorded({}), SOURCE, lifted=row.get("解除", False),
+            )
+            for position, row in enumerate(rows(situation, "暂缓", []), 1)
+        ),
+        "objections": tuple(
+            ObjectionFact(
+                FactId(f"异议#{position}"), LEARNER, f"Y{position}", ObjectionKind.OBJECTION, row["事由"], "",
+                row.get("提出", "worker"), "reviewer", None, ObjectionState(row.get("状态", "open")),
+                "不是我", recorded({}), SOURCE,
+            )
+            for position, row in enumerate(rows(situation, "异议", []), 1)
+        ),
+    }  # fmt: skip
 
 
 def build(situation: Table) -> Case:
@@ -170,9 +233,13 @@ def build(situation: Table) -> Case:
             for position, row in enumerate(rows(situation, "姓名复核", []), 1)
         ),
         recognised=recognised,
-        holding=Holding("issuer", "all", holding["结业"], Uscc(holding["企业"]), holding.get("未退回", False))
+        holding=Holding(
+            "issuer", "all", holding["结业"], Uscc(holding["企业"]), holding.get("未退回", False),
+            holding.get("已申领", False),
+        )
         if holding
         else None,
+        **acts(situation),
         doubtful=frozenset(FactId(row["号"]) for row in done if row.get("失密")),
     )  # fmt: skip
 
@@ -230,6 +297,9 @@ def test_every_clause_has_situations_for_every_answer_it_can_give() -> None:
         ("within-period", Unknown),
         ("category-in-scope", NotMet),  # a category can be filled in, a scope declared
         ("one-month", NotMet),  # said of those who wait; the verdict speaks of the holder
+        ("person-identified", NotMet),  # whoever it is, may still be found
+        ("not-released", Unknown),
+        ("not-suspended", NotMet),  # a hold ends
     }
     wanted = {(clause.id, kind) for clause in POLICY.clauses for kind in (Met, NotMet, Unknown)}
     assert wanted - seen == never

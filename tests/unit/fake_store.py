@@ -206,11 +206,25 @@ class FakeStore:
         assert at.tzinfo is not None
         self.reviews += [(learner, need) for need in needs if (learner, need) not in self.reviews]
 
-    def put_due(self, learners: Iterable[LearnerId], cause: str, at: datetime) -> None:
+    def put_due(
+        self,
+        learners: Iterable[LearnerId],
+        cause: str,
+        at: datetime,
+        not_before: datetime | None = None,
+    ) -> None:
         assert at.tzinfo is not None
+        assert not_before is None or not_before > at
         self.due += [(who, cause) for who in sorted(set(learners))]
 
-    def take_due(self, limit: int) -> Collection[LearnerId]:
+    def members(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        return {who: who for who in learners}
+
+    def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        return {who: who for who in learners}
+
+    def take_due(self, limit: int, at: datetime) -> Collection[LearnerId]:
+        assert at.tzinfo is not None
         taken = {who for who, _ in self.due[:limit]}
         self.lock(taken)
         self.due = [(who, cause) for who, cause in self.due if who not in taken]

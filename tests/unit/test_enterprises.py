@@ -415,7 +415,7 @@ def test_what_is_missing_is_told_with_who_can_supply_it() -> None:
     decide(store)
     standing = told(store)
     assert (standing.state, answers(standing)) == (Standing.PENDING, {"category-in-scope": "unknown"})
-    reason = standing.completions[0].reasons[6]
+    reason = standing.completions[0].reasons[7]
     assert (reason.missing, reason.party) == ("category", Party.ENTERPRISE)
     assert [(mend.party, mend.what) for mend in standing.mend] == [(Party.ENTERPRISE, "人员类别")]
 
@@ -724,7 +724,7 @@ def test_the_answer_as_json_is_by_position_and_repeats_no_number_or_name() -> No
     said = enterprises.members(ask(store, *people, first=200))
     text = json.dumps(said, ensure_ascii=False)
     assert said["admitted"] is True
-    assert (said["as_of"], said["policy"]) == ("2021-07-01T02:00:00Z", "online-training-month@2")
+    assert (said["as_of"], said["policy"]) == ("2021-07-01T02:00:00Z", "online-training-month@3")
     granted, pending, absent = said["people"]
     assert absent == {"position": 202, "state": "not_listed", "completions": [], "mend": []}
     assert (granted["position"], granted["state"]) == (200, "granted_here")
@@ -743,7 +743,7 @@ def test_the_answer_as_json_is_by_position_and_repeats_no_number_or_name() -> No
     ]
     assert reasons[0].keys() == {"clause", "title", "citation", "answer", "why"}
     assert pending["mend"] == [{"party": "enterprise", "what": "人员类别"}]
-    assert pending["completions"][0]["reasons"][6] | {"title": "", "citation": ""} == {
+    assert pending["completions"][0]["reasons"][7] | {"title": "", "citation": ""} == {
         "clause": "category-in-scope",
         "title": "",
         "citation": "",

@@ -17,7 +17,15 @@ from verifier.errors import Code, ConfigurationError
 from verifier.policy import CLAUSES, Clause, ClauseFacts, load, rules
 from verifier.policy.clauses import Read, clause
 from verifier.policy.loader import AMOUNT_MISSING
-from verifier.policy.parameters import OncePer, StaffScope, SubsidyMonth, Window, WindowBasis, in_force
+from verifier.policy.parameters import (
+    MOST_NAMES,
+    OncePer,
+    StaffScope,
+    SubsidyMonth,
+    Window,
+    WindowBasis,
+    in_force,
+)
 from verifier.policy.wording import MISSING
 
 ROOT: Final = Path(__file__).parents[2]
@@ -40,12 +48,26 @@ def test_the_released_policy_names_every_clause_once_in_the_written_order() -> N
         ("proof-kind", 1),
         ("platform-recognised", 1),
         ("within-period", 1),
-        ("employed-by-claimant", 1),
-        ("same-person", 1),
+        ("person-identified", 1),
+        ("employed-by-claimant", 2),
+        ("same-person", 2),
         ("category-in-scope", 1),
-        ("one-month", 1),
+        ("not-released", 1),
+        ("not-suspended", 1),
+        ("one-month", 2),
     ]
     assert {one.id for one in POLICY.clauses} == {name for name, _ in CLAUSES}
+
+
+def test_the_revision_before_is_still_read_as_it_was_released() -> None:
+    raw = (ROOT / "tests/policy/online-training-month-2.toml").read_bytes()
+    assert (
+        hashlib.sha256(raw).hexdigest() == "edd76dbe462aec760f1052e3966a4fc613e2730f80006d94153f2e83ed84fe0b"
+    )
+    before = load(raw)
+    assert before.pin == "online-training-month@2"
+    assert [one.revision for one in before.clauses] == [2, 1, 1, 1, 1, 1, 1, 1]
+    assert before.parameters_at(DAY).names_per_number == MOST_NAMES
 
 
 def test_the_released_values_are_the_documented_readings() -> None:
@@ -57,6 +79,7 @@ def test_the_released_values_are_the_documented_readings() -> None:
     assert values.once_per is OncePer.PERSON
     assert values.subsidy_month is SubsidyMonth.COMPLETION_MONTH
     assert values.standard_amount is None
+    assert values.names_per_number == 3
     assert all(dated.reading and dated.reference for dates in POLICY.schedules.values() for dated in dates)
 
 
@@ -68,7 +91,7 @@ def test_both_numbers_of_the_regional_notice_stand_in_the_basis() -> None:
 def test_a_policy_is_pinned_by_its_name_its_revision_and_its_files_digest() -> None:
     pins = POLICY.pins(register="r", normaliser="n")
     assert POLICY.entitlement == "online-training-month"
-    assert (pins.policy, pins.register, pins.normaliser) == ("online-training-month@2", "r", "n")
+    assert (pins.policy, pins.register, pins.normaliser) == ("online-training-month@3", "r", "n")
     assert pins.parameters == POLICY.digest == hashlib.sha256(RAW).hexdigest()
 
 
@@ -93,19 +116,31 @@ def test_clauses_share_no_function_of_their_module_that_could_change_under_them(
     assert functions - {"CLAUSES"} == {one.judge.__name__ for one in CLAUSES.values()}
 
 
-@pytest.mark.parametrize("one", CLAUSES.values(), ids=lambda one: one.id)
-def test_a_clause_declares_exactly_the_facts_it_looks_at(one: Clause) -> None:
+def looked_at(one: Clause) -> set[str]:
+    """Attributes of the facts that a clause's function touches, or another clause's that it builds on."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(one.judge)))
+    judges = {other.judge.__name__: other for other in CLAUSES.values()}
     touched = {
         node.attr
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "facts"
     }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in judges:
+            touched |= looked_at(judges[node.func.id])
+    return touched
+
+
+@pytest.mark.parametrize("one", CLAUSES.values(), ids=lambda one: f"{one.id}@{one.revision}")
+def test_a_clause_declares_exactly_the_facts_it_looks_at(one: Clause) -> None:
+    touched = looked_at(one)
     derived = {
         "day": {"completion"},
         "revoked": {"completion"},
         "doubtful": {"completion"},
         "is_holder": {"completion", "employment"},
+        "was_holder": {"completion", "employment"},
+        "is_paid_for": {"completion", "employment"},
     }
     needed = set[str]().union(*(derived.get(name, {name}) for name in touched))
     assert needed & set(get_args(Read)) <= set(one.reads)
@@ -175,13 +210,13 @@ FIRST: Final = '{ id = "course-proof", revision = 2 }'
 READ: Final = "reading = true\n"
 CHANGED: Final = [
     ("policy = ", "policie = ", "policie"),
-    ("revision = 2\nent", "ent", "revision"),
+    ("revision = 3\nent", "ent", "revision"),
     ('policy = "online-training-month"', 'policy = "Online"', "policy"),
     ('policy = "online-training-month"', "policy = 1", "policy"),
     ('entitlement = "online-training-month"', 'entitlement = " "', "entitlement"),
-    ("revision = 2\nent", "revision = 0\nent", "revision"),
-    ("revision = 2\nent", "revision = true\nent", "revision"),
-    ("revision = 2\nent", 'revision = "1"\nent', "revision"),
+    ("revision = 3\nent", "revision = 0\nent", "revision"),
+    ("revision = 3\nent", "revision = true\nent", "revision"),
+    ("revision = 3\nent", 'revision = "1"\nent', "revision"),
     ("basis = [", "basis = [ 1,", "basis.0"),
     (TEXT[TEXT.index("basis = [") : TEXT.index("\n]") + 2], "basis = []", "basis"),
     (TEXT[TEXT.index("basis = [") : TEXT.index("\n]") + 2], 'basis = "x"', "basis"),
@@ -204,7 +239,13 @@ CHANGED: Final = [
     ("[[parameters.window]]\nfrom = 1900-01-01", "[[parameters.window]]", "parameters.window.0.from"),
     ("[[parameters.window]]\nfrom", "[[parameters.window]]\nuntil = 1\nfrom", "parameters.window.0.until"),
     (READ, "reading = 1\n", "parameters.window.0.reading"),
-    (TEXT[TEXT.index("[[parameters.subsidy_month]]") :], "", "parameters.subsidy_month"),
+    (
+        TEXT[TEXT.index("[[parameters.subsidy_month]]") : TEXT.index("[[parameters.names_per_number]]")],
+        "",
+        "parameters.subsidy_month",
+    ),
+    ("value = 3 #", "value = 20 #", "parameters.names_per_number.0.value"),
+    ("value = 3 #", "value = 0 #", "parameters.names_per_number.0.value"),
 ]
 
 

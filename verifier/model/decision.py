@@ -13,10 +13,14 @@ from verifier.model.delivery import PlatformSlug
 from verifier.model.facts import (
     AdmissionFact,
     CompletionFact,
+    ContestFact,
     EmployerChoiceFact,
     EmploymentFact,
     FactId,
+    HoldFact,
     NameDecisionFact,
+    ObjectionFact,
+    ReleaseFact,
     ScopeFact,
 )
 from verifier.model.person import LearnerId, Uscc
@@ -103,6 +107,11 @@ class Holding:
     blocked: bool = False
     owed: bool = False
 
+    @classmethod
+    def elsewhere(cls) -> Holding:
+        """The month is claimed or paid under another learner of the same person, and not returned yet."""
+        return cls("", "", "", Uscc(""), blocked=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -114,6 +123,12 @@ class Case:
         employments: current rows of every roster that lists the learner.
         recognised: per platform, the intervals in which it is recognised; an absent platform is unlisted.
         doubtful: completions whose key the register calls compromised since before they were first received.
+        contests: listings that the worker contests, open or answered.
+        releases: completions that were given up under an employer.
+        holds: a reviewer's suspensions, also ended ones.
+        objections: corrections, objections and appeals, in their newest state.
+        merged_into: the learner whose case this person's facts are, where that is another one; then
+            there are no facts here.
     """
 
     learner_id: LearnerId
@@ -128,6 +143,11 @@ class Case:
     recognised: Mapping[PlatformSlug, tuple[Recognition, ...]]
     holding: Holding | None = None
     doubtful: frozenset[FactId] = frozenset()
+    contests: tuple[ContestFact, ...] = ()
+    releases: tuple[ReleaseFact, ...] = ()
+    holds: tuple[HoldFact, ...] = ()
+    objections: tuple[ObjectionFact, ...] = ()
+    merged_into: LearnerId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +189,7 @@ class Verdict:
         waiting: candidates that would be granted were the month free, in the written order.
         not_evaluated: what the notice points to but whose text or amount is not configured.
         facts: ids of every fact in the case, sorted.
+        merged_into: the learner under whom the person is judged, where that is another one.
     """
 
     state: State
@@ -186,6 +207,7 @@ class Verdict:
     facts: tuple[FactId, ...]
     pins: Pins
     reviews: tuple[ReviewNeed, ...] = ()
+    merged_into: LearnerId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +215,8 @@ class ReviewNeed:
     """A question that only a person may answer.
 
     Attributes:
-        kind: ``employer_choice``, ``name_mismatch``, ``second_roster`` or ``completion_conflict``.
+        kind: ``employer_choice``, ``name_mismatch``, ``shared_number``, ``weak_identity``,
+            ``listing_contest``, ``second_roster`` or ``completion_conflict``.
         about: fact ids the question is about, sorted; with the kind they make the question unique.
     """
 

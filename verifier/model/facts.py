@@ -29,6 +29,12 @@ class FactKind(StrEnum):
     EMPLOYER_CHOICE = "employer_choice"
     NAME_DECISION = "name_decision"
     REVIEW_CLOSED = "review_closed"
+    MERGE = "merge"
+    NOT_SAME = "not_same"
+    CONTEST = "contest"
+    RELEASE = "release"
+    HOLD = "hold"
+    OBJECTION = "objection"
 
 
 class Category(StrEnum):
@@ -64,6 +70,9 @@ class CompletionFact:
         holder: the name in the certificate; personal.
         first_received_at: when the signed content first reached this service; None where
             that is not known to be earlier than ``recorded_at``.
+        weak: by what the certificate names its holder, where that is weaker than an identifier (a phone
+            number, an account); empty otherwise. Such a completion is a provisional learner's, until a
+            reviewer merges that one with a person.
     """
 
     fact_id: FactId
@@ -86,6 +95,7 @@ class CompletionFact:
     source: Source
     supersedes: FactId | None = None
     first_received_at: datetime | None = None
+    weak: str = ""
 
     @property
     def received_at(self) -> datetime:
@@ -196,6 +206,159 @@ class ReviewClosedFact:
     source: Source
 
 
+@dataclass(frozen=True, slots=True)
+class MergeFact:
+    """A person decided that two learners are one; one that is undone supersedes it.
+
+    Attributes:
+        other: the learner that is the same person as ``learner_id``.
+        evidence: what was looked at, in the reviewer's words; personal, as ``reason`` is.
+        normaliser: version of the identity rules under which the two were told apart.
+        undone: the two turned out not to be one.
+    """
+
+    fact_id: FactId
+    learner_id: LearnerId
+    other: LearnerId
+    reason: str = field(repr=False)
+    evidence: str = field(repr=False)
+    normaliser: str
+    recorded_at: datetime
+    source: Source
+    undone: bool = False
+    supersedes: FactId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotSameFact:
+    """A person decided that two learners are not one: neither is proposed for the other again."""
+
+    fact_id: FactId
+    learner_id: LearnerId
+    other: LearnerId
+    reason: str = field(repr=False)
+    evidence: str = field(repr=False)
+    normaliser: str
+    recorded_at: datetime
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class ContestFact:
+    """A worker says that an enterprise lists them wrongly. A reviewer's answer supersedes it.
+
+    Attributes:
+        upheld: None while it is open; then whether the listing does not count.
+    """
+
+    fact_id: FactId
+    learner_id: LearnerId
+    uscc: Uscc
+    reason: str = field(repr=False)
+    recorded_at: datetime
+    source: Source
+    upheld: bool | None = None
+    supersedes: FactId | None = None
+
+
+class Wish(StrEnum):
+    """At whose wish a month is released."""
+
+    EMPLOYER = "employer"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFact:
+    """An enterprise gives a completion up, or the bureau takes it from there at the worker's wish.
+
+    Attributes:
+        number: with ``issuer`` and ``number_scope``: which completion, also once it is corrected.
+        uscc: under which employer it no longer counts.
+        withdrawn: the release no longer holds.
+    """
+
+    fact_id: FactId
+    learner_id: LearnerId
+    entitlement: str
+    issuer: str
+    number_scope: str
+    number: str
+    uscc: Uscc
+    wish: Wish
+    reason: str = field(repr=False)
+    recorded_at: datetime
+    source: Source
+    withdrawn: bool = False
+    supersedes: FactId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFact:
+    """A reviewer suspends a learner's decisions, with a reason and an end.
+
+    Attributes:
+        until: the first moment at which it no longer holds.
+        lifted: it was ended before.
+    """
+
+    fact_id: FactId
+    learner_id: LearnerId
+    until: datetime
+    reason: str = field(repr=False)
+    recorded_at: datetime
+    source: Source
+    lifted: bool = False
+    supersedes: FactId | None = None
+
+
+class ObjectionKind(StrEnum):
+    """更正, 异议 and 申诉: to mend what is held, against a decision, against the outcome of another one."""
+
+    CORRECTION = "correction"
+    OBJECTION = "objection"
+    APPEAL = "appeal"
+
+
+class ObjectionState(StrEnum):
+    """Where it stands: taken in, answered one way or the other, or taken back by who raised it."""
+
+    OPEN = "open"
+    UPHELD = "upheld"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectionFact:
+    """One state of a correction, objection or appeal; the next state supersedes it.
+
+    Attributes:
+        number: under which whoever raised it asks for it; the same in every state.
+        topic: ``month`` (already granted), ``decision``, ``listing``, ``identity`` or ``data``.
+        about: the decision, fact or earlier objection that it is about; empty where it is about none.
+        raised_by: ``worker`` or the code of the enterprise.
+        party: who has to answer.
+        answer_by: the day until which it is to be answered; None where no term is configured.
+        text: what is said of this state: the claim, or the answer; personal.
+    """
+
+    fact_id: FactId
+    learner_id: LearnerId
+    number: str
+    kind: ObjectionKind
+    topic: str
+    about: str
+    raised_by: str
+    party: str
+    answer_by: date | None
+    state: ObjectionState
+    text: str = field(repr=False)
+    recorded_at: datetime
+    source: Source
+    supersedes: FactId | None = None
+
+
 AnyFact = (
     CompletionFact
     | RevocationFact
@@ -205,4 +368,10 @@ AnyFact = (
     | EmployerChoiceFact
     | NameDecisionFact
     | ReviewClosedFact
+    | MergeFact
+    | NotSameFact
+    | ContestFact
+    | ReleaseFact
+    | HoldFact
+    | ObjectionFact
 )

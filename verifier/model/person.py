@@ -22,10 +22,18 @@ PRIVATE_USE: Final = "\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd"
 _PRIVATE_USE = re.compile(f"[{PRIVATE_USE}]")
 
 
-class IdentifierKind(StrEnum):
-    """What kind of strong identifier names a person. The value is stored and indexed: never change one."""
+class ClaimedKind(StrEnum):
+    """How a certificate, a roster or a clerk says by what it names somebody."""
 
     RESIDENT_ID = "resident_id"
+
+
+class IdentifierKind(StrEnum):
+    """By what a learner is known. The value is stored and indexed: never change one."""
+
+    RESIDENT_ID = "resident_id"
+    PROVISIONAL = "provisional"
+    """No identifier of a person: the certificate's own number, for whoever it names by less than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class IdentityClaims:
     """Who a certificate or a roster says somebody is, as it came; nothing is checked yet.
 
     Attributes:
-        id_kind: a value of ``IdentifierKind``, or a word we do not know.
+        id_kind: a value of ``ClaimedKind``, or a word we do not know.
         id_number: the identifier as written by the sender.
         name: the name as written by the sender.
     """

@@ -13,17 +13,24 @@ from verifier.model.decision import Holding, Outcome
 from verifier.model.facts import (
     AdmissionFact,
     CompletionFact,
+    ContestFact,
     EmployerChoiceFact,
     EmploymentFact,
     FactId,
+    HoldFact,
     NameDecisionFact,
+    ObjectionFact,
+    ReleaseFact,
     ScopeFact,
 )
 from verifier.model.time import beijing_date
 from verifier.model.trust import Recognition
 from verifier.policy.parameters import Parameters
 
-Read = Literal["completion", "employment", "covering", "admissions", "scopes", "choice", "name_decision"]
+Read = Literal[
+    "completion", "employment", "covering", "admissions", "scopes", "choice", "name_decision", "contest",
+    "release", "hold", "dispute",
+]  # fmt: skip
 """The attributes of ``ClauseFacts`` that hold facts."""
 
 
@@ -42,6 +49,12 @@ class ClauseFacts:
         choice: the newest decision of a reviewer on this completion's employer.
         name_decision: the newest one on this completion's name that could know the roster row.
         holding: what holds the month, by number, so that it survives a correction.
+        identified: whether the holder is known by an identifier, or by a reviewer's merge.
+        unrelated_names: how many names that have nothing to do with each other stand under the person.
+        contest: the worker's open contest of the candidate's enterprise's listing.
+        release: what gave this completion up under this employer.
+        hold: the reviewer's suspension that is in force.
+        dispute: the worker's open objection against the month being taken.
     """
 
     completion: CompletionFact
@@ -55,6 +68,12 @@ class ClauseFacts:
     name_decision: NameDecisionFact | None
     holding: Holding | None = None
     doubtful: bool = False
+    identified: bool = True
+    unrelated_names: int = 1
+    contest: ContestFact | None = None
+    release: ReleaseFact | None = None
+    hold: HoldFact | None = None
+    dispute: ObjectionFact | None = None
 
     @property
     def day(self) -> date:
@@ -69,13 +88,22 @@ class ClauseFacts:
     @property
     def is_holder(self) -> bool:
         """Whether this candidate holds the live grant."""
+        return self.holding is not None and not self.holding.blocked and self.was_holder
+
+    @property
+    def was_holder(self) -> bool:
+        """Whether this candidate holds the month, or held it until its grant fell."""
         return (
             self.holding is not None
-            and not self.holding.blocked
             and self.employment is not None
             and self.employment.uscc == self.holding.uscc
             and self.number == (self.holding.issuer, self.holding.number_scope, self.holding.number)
         )
+
+    @property
+    def is_paid_for(self) -> bool:
+        """Whether this candidate holds the month, and money was asked for or paid on it."""
+        return self.is_holder and self.holding is not None and self.holding.owed
 
     def ids(self, reads: Iterable[Read]) -> tuple[FactId, ...]:
         """Ids of the facts in these attributes, sorted."""

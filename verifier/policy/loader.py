@@ -19,6 +19,7 @@ from verifier.model.decision import Entitlement, Pins
 from verifier.policy.clauses import Clause
 from verifier.policy.parameters import (
     EARLIEST,
+    MOST_NAMES,
     Dated,
     OncePer,
     Parameters,
@@ -36,7 +37,7 @@ AMOUNT_MISSING: Final = "当地现行标准（未配置）"
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _YUAN = re.compile(r"[0-9]{1,7}\.[0-9]{2}")
-_OPTIONAL: Final = frozenset({"standard_amount"})
+_OPTIONAL: Final = frozenset({"standard_amount", "names_per_number"})
 _DAY: Final = timedelta(days=1)
 
 
@@ -190,6 +191,13 @@ def _yuan(value: object, path: str) -> Decimal:
     return Decimal(value)
 
 
+def _few(value: object, path: str) -> int:
+    number = _positive(value, path)
+    if number >= MOST_NAMES:
+        _refuse(f"not below {MOST_NAMES}", path)
+    return number
+
+
 def _one_of(kind: Callable[[str], Value], words: type[StrEnum]) -> Callable[[object, str], Value]:
     def read(value: object, path: str) -> Value:
         if not isinstance(value, str) or value not in {word.value for word in words}:
@@ -207,6 +215,7 @@ _READERS: Final[Mapping[str, Callable[[object, str], Value]]] = {
     "once_per": _one_of(OncePer, OncePer),
     "subsidy_month": _one_of(SubsidyMonth, SubsidyMonth),
     "standard_amount": _yuan,
+    "names_per_number": _few,
 }
 
 

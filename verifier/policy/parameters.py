@@ -15,6 +15,9 @@ from typing import Final, TypeVar
 from verifier.errors import Code, ConfigurationError
 from verifier.model.time import covers
 
+MOST_NAMES: Final = 20
+"""Unrelated names that are counted under one number, at the most."""
+
 EARLIEST: Final = date(1900, 1, 1)
 """No completion bears an earlier date (``verifier.model.time``): a schedule from here on lacks no day."""
 
@@ -53,7 +56,7 @@ class SubsidyMonth(StrEnum):
     COMPLETION_MONTH = "completion_month"
 
 
-Value = Window | WindowBasis | StaffScope | OncePer | SubsidyMonth | bool | Decimal
+Value = Window | WindowBasis | StaffScope | OncePer | SubsidyMonth | bool | int | Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Dated:
     reading: bool
 
 
-V = TypeVar("V", Window, WindowBasis, StaffScope, OncePer, SubsidyMonth, bool, Decimal)
+V = TypeVar("V", Window, WindowBasis, StaffScope, OncePer, SubsidyMonth, bool, int, Decimal)
 
 Schedules = Mapping[str, tuple[Dated, ...]]
 """Per parameter its values, by date, without overlap or gap."""
@@ -84,6 +87,8 @@ class Parameters:
 
     Attributes:
         standard_amount: yuan for the month; None as long as nobody configured the local standard.
+        names_per_number: how many unrelated names may stand under one id number before it no longer
+            tells who somebody is. Policies of revisions before 3 do not ask.
     """
 
     window: Window
@@ -93,6 +98,7 @@ class Parameters:
     once_per: OncePer
     subsidy_month: SubsidyMonth
     standard_amount: Decimal | None = None
+    names_per_number: int = MOST_NAMES
 
 
 def in_force(schedules: Schedules, day: date) -> Parameters:
@@ -105,7 +111,16 @@ def in_force(schedules: Schedules, day: date) -> Parameters:
     Raises:
         ConfigurationError: POLICY_INVALID, a value is missing on that day; there are no defaults.
     """
-    amount = _value(schedules, "standard_amount", day, Decimal) if _has_amount(schedules, day) else None
+    amount = (
+        _value(schedules, "standard_amount", day, Decimal)
+        if _has(schedules, "standard_amount", day)
+        else None
+    )
+    names = (
+        _value(schedules, "names_per_number", day, int)
+        if _has(schedules, "names_per_number", day)
+        else MOST_NAMES
+    )
     return Parameters(
         window=_value(schedules, "window", day, Window),
         window_basis=_value(schedules, "window_basis", day, WindowBasis),
@@ -114,11 +129,12 @@ def in_force(schedules: Schedules, day: date) -> Parameters:
         once_per=_value(schedules, "once_per", day, OncePer),
         subsidy_month=_value(schedules, "subsidy_month", day, SubsidyMonth),
         standard_amount=amount,
+        names_per_number=names,
     )
 
 
-def _has_amount(schedules: Schedules, day: date) -> bool:
-    return any(covers(dated.start, dated.end, day) for dated in schedules.get("standard_amount", ()))
+def _has(schedules: Schedules, name: str, day: date) -> bool:
+    return any(covers(dated.start, dated.end, day) for dated in schedules.get(name, ()))
 
 
 def _value(schedules: Schedules, name: str, day: date, kind: type[V]) -> V:

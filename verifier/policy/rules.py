@@ -13,7 +13,7 @@ from verifier.errors import Party
 from verifier.identity import compare_names
 from verifier.model.certificate import DocumentKind
 from verifier.model.decision import Met, NotMet, Outcome, Unknown
-from verifier.model.facts import WIDENED, Category
+from verifier.model.facts import WIDENED, Category, Wish
 from verifier.model.person import NameRelation
 from verifier.model.time import beijing_date, covers
 from verifier.policy.clauses import REGISTERED, ClauseFacts, clause
@@ -231,3 +231,115 @@ def one_month(facts: ClauseFacts, _parameters: Parameters) -> Outcome:
             "原资格已撤销，但该月补贴已申领或支付，尚未退回或释放。", "month_returned", Party.CLIENT
         )
     return NotMet("该人员的1个月补贴资格已由另一结业记录占用。")
+
+
+@clause(
+    "person-identified",
+    revision=1,
+    title="学员身份以证件号码确定",
+    citation="本项目理解：通知未规定；手机号、平台账号、姓名加出生日期等不能确定为何人，须人工复核",
+    reads=("completion",),
+)
+def person_identified(facts: ClauseFacts, _parameters: Parameters) -> Outcome:
+    """Whatever is weaker than an identifier never finds anybody by itself."""
+    if facts.identified:
+        return Met("学员身份以证件号码或经人工复核确定。")
+    return Unknown(
+        "该证明未载证件号码，尚未确定为何人；请平台补充证件号码后重新推送，或待人工复核。",
+        "identity",
+        Party.REVIEWER,
+    )
+
+
+@clause(
+    "employed-by-claimant",
+    revision=2,
+    title="结业之日为申领企业职工",
+    citation=f"{_NOTICE}一（三）：本企业；以结业日期为准、本人否认列名的先行复核为本项目理解",
+    reads=("completion", "employment", "covering", "admissions", "choice", "contest"),
+)
+def employed_by_claimant_uncontested(facts: ClauseFacts, parameters: Parameters) -> Outcome:
+    """As revision 1; besides, a listing that its worker contests waits for a reviewer.
+
+    A month that money was asked for or paid on is not taken back before the reviewer has answered.
+    """
+    if facts.contest is not None and not facts.is_paid_for:
+        return Unknown("本人否认由该企业用工，须人工复核。", "listing_review", Party.REVIEWER)
+    return employed_by_claimant(facts, parameters)
+
+
+@clause(
+    "same-person",
+    revision=2,
+    title="证明与花名册为同一人",
+    citation=(
+        "本项目理解：通知未规定；证件号码相同而姓名无关联的，由人工复核；同一证件号码下姓名各不相干、超过参数所定数目的，"
+        "该号码不再足以确定为何人"
+    ),
+    reads=("completion", "employment", "name_decision"),
+)
+def same_person_by_a_number_of_their_own(facts: ClauseFacts, parameters: Parameters) -> Outcome:
+    """As revision 1; besides, a number under which many people are named identifies none of them."""
+    if facts.unrelated_names <= parameters.names_per_number or facts.employment is None:
+        return same_person(facts, parameters)
+    if facts.name_decision is None:
+        return Unknown(
+            "同一证件号码下出现多个互不相干的姓名，该号码不足以确定为何人，须人工复核。",
+            "shared_number",
+            Party.REVIEWER,
+        )
+    if facts.name_decision.same_person:
+        return Met("同一证件号码下出现多个姓名，经复核确认证明与花名册为同一人。")
+    return NotMet("经复核，证明与花名册所载不是同一人。")
+
+
+@clause(
+    "not-released",
+    revision=1,
+    title="未放弃该结业记录的补贴资格",
+    citation="本项目理解：通知未规定；企业可放弃，主管部门可应本人要求释放",
+    reads=("completion", "release"),
+)
+def not_released(facts: ClauseFacts, _parameters: Parameters) -> Outcome:
+    """What was given up under one employer still counts under another."""
+    if facts.release is None:
+        return Met("该结业记录未被放弃。")
+    if facts.release.wish is Wish.EMPLOYER:
+        return NotMet("该企业已放弃以该结业记录申领。")
+    return NotMet("应本人要求，该结业记录不再由该企业申领。")
+
+
+@clause(
+    "not-suspended",
+    revision=1,
+    title="未被暂缓",
+    citation="本项目理解：通知未规定；复核人员可说明理由暂缓，期满自动恢复",
+    reads=("completion", "employment", "hold"),
+)
+def not_suspended(facts: ClauseFacts, _parameters: Parameters) -> Outcome:
+    """Only a person suspends, for a time; what money was asked for or paid on is not taken back by it."""
+    if facts.hold is None or facts.is_paid_for:
+        return Met("未被暂缓。")
+    return Unknown(f"复核人员已暂缓至{beijing_date(facts.hold.until)}（北京时间）。", "hold", Party.REVIEWER)
+
+
+@clause(
+    "one-month",
+    revision=2,
+    title="一个月的补贴资格只占用一次",
+    citation=f"{_NOTICE}一（三）：给予1个月的“以工代训”职业培训补贴；每人一次、本人有异议的先行复核为本项目理解",
+    reads=("completion", "employment", "dispute"),
+)
+def one_month_undisputed(facts: ClauseFacts, parameters: Parameters) -> Outcome:
+    """As revision 1, with two additions.
+
+    A grant that fell after money was asked for or paid on it, and that is entitled again before the money
+    came back, takes up its own month again: nothing is owed twice. And where the worker disputes that the
+    month was theirs to be taken, nobody is told no before the objection is answered.
+    """
+    if facts.was_holder:
+        return Met("该人员的1个月补贴资格未被其他结业记录占用。")
+    answer = one_month(facts, parameters)
+    if isinstance(answer, NotMet) and facts.dispute is not None:
+        return Unknown("本人对该月资格已被占用有异议，须先行答复。", "month_dispute", Party.REVIEWER)
+    return answer

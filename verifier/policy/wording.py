@@ -18,7 +18,9 @@ MISSING: Final = {
     "recognition": "平台认可结论", "roster": "覆盖结业日期的花名册", "employer_choice": "申领企业的确定",
     "admission": "企业准入", "name_review": "姓名复核结论", "category": "人员类别",
     "scope_declaration": "扩大范围的声明", "dispatching_company": "派遣单位",
-    "month_returned": "原补贴退回或释放的登记",
+    "month_returned": "原补贴退回或释放的登记", "identity": "学员的证件号码，或人工复核结论",
+    "listing_review": "本人否认列名一事的复核结论", "shared_number": "多人共用号码的复核结论",
+    "hold": "暂缓期满或解除", "month_dispute": "本人异议的答复",
 }  # fmt: skip
 """What each stable word of ``Unknown.missing`` means."""
 
@@ -31,7 +33,9 @@ def explain(trace: Mapping[str, Any]) -> list[str]:
     """
     month = f"；补贴月份：{trace['month'][:7]}" if trace["month"] else ""
     lines = [f"结论：{_STATES[State(trace['state'])]}（政策 {trace['pins']['policy']}{month}）"]
-    if trace["candidate"] is None:
+    if "merged_into" in trace:
+        lines.append(f"✗ 本编号已并入学员 {trace['merged_into']}，在该编号下判断。")
+    elif trace["candidate"] is None:
         lines.append("✗ 没有可供判断的结业记录。")
     for clause in trace["clauses"]:
         outcome = clause["outcome"]

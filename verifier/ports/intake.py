@@ -106,7 +106,10 @@ class JudgingTransaction(Protocol):
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
     ) -> Mapping[LearnerId, Case]:
-        """All current facts of each learner; what the register says of them is left for the decider."""
+        """All current facts of each learner; what the register says of them is left for the decider.
+
+        What is known of whoever was merged into a learner is that learner's; the other's case is empty.
+        """
         ...
 
     def latest(
@@ -121,6 +124,13 @@ class DeciderTransaction(JudgingTransaction, Protocol):
 
     def lock(self, learners: Collection[LearnerId]) -> None:
         """Touch the learners' identifier rows in sorted order, before anything about them is read."""
+        ...
+
+    def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        """Under whom each learner is judged: itself, unless merged; their common rows are touched, sorted.
+
+        Called when the learners' identifier rows are touched, and before any fact about them is read.
+        """
         ...
 
     def append_decisions(self, decisions: Sequence[NewDecision]) -> None:
@@ -204,8 +214,11 @@ class IntakeTransaction(DeciderTransaction, Protocol):
 class EvaluatorTransaction(DeciderTransaction, Protocol):
     """What working off due rows needs."""
 
-    def take_due(self, limit: int) -> Collection[LearnerId]:
-        """Take up to ``limit`` learners off the due list; gone only if this transaction commits."""
+    def take_due(self, limit: int, at: datetime) -> Collection[LearnerId]:
+        """Take up to ``limit`` learners off the due list; gone only if this transaction commits.
+
+        Those who are due at a moment after ``at`` stay.
+        """
         ...
 
 
@@ -238,8 +251,17 @@ class RosterTransaction(IntakeTransaction, Protocol):
         """Record an upload."""
         ...
 
-    def put_due(self, learners: Iterable[LearnerId], cause: str, at: datetime) -> None:
-        """Put learners on the due list, in the transaction of the cause."""
+    def put_due(
+        self,
+        learners: Iterable[LearnerId],
+        cause: str,
+        at: datetime,
+        not_before: datetime | None = None,
+    ) -> None:
+        """Put learners on the due list, in the transaction of the cause.
+
+        ``not_before`` is the moment from which it changes anything, where that is a later one.
+        """
         ...
 
 
@@ -269,6 +291,10 @@ class StatusTransaction(Protocol):
 
     def admissions(self, uscc: Uscc) -> Sequence[AdmissionFact]:
         """Current admissions of an enterprise."""
+        ...
+
+    def members(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        """Everyone judged under any of these learners, each with the one under whom; these too."""
         ...
 
     def cases(

@@ -13,10 +13,16 @@ from verifier.model.facts import (
     AdmissionFact,
     AnyFact,
     CompletionFact,
+    ContestFact,
     EmployerChoiceFact,
     EmploymentFact,
     FactKind,
+    HoldFact,
+    MergeFact,
     NameDecisionFact,
+    NotSameFact,
+    ObjectionFact,
+    ReleaseFact,
     ReviewClosedFact,
     RevocationFact,
     ScopeFact,
@@ -31,19 +37,34 @@ _KINDS: dict[FactKind, type[AnyFact]] = {
     FactKind.EMPLOYER_CHOICE: EmployerChoiceFact,
     FactKind.NAME_DECISION: NameDecisionFact,
     FactKind.REVIEW_CLOSED: ReviewClosedFact,
+    FactKind.MERGE: MergeFact,
+    FactKind.NOT_SAME: NotSameFact,
+    FactKind.CONTEST: ContestFact,
+    FactKind.RELEASE: ReleaseFact,
+    FactKind.HOLD: HoldFact,
+    FactKind.OBJECTION: ObjectionFact,
 }
 _KIND_OF: dict[type[AnyFact], FactKind] = {kind: word for word, kind in _KINDS.items()}
-_PERSONAL: dict[FactKind, str] = {
-    FactKind.COMPLETION: "holder",
-    FactKind.REVOCATION: "reason",
-    FactKind.EMPLOYMENT: "name",
-    FactKind.EMPLOYER_CHOICE: "reason",
-    FactKind.NAME_DECISION: "reason",
-    FactKind.REVIEW_CLOSED: "reason",
+_PERSONAL: dict[FactKind, tuple[str, ...]] = {
+    FactKind.COMPLETION: ("holder",),
+    FactKind.REVOCATION: ("reason",),
+    FactKind.EMPLOYMENT: ("name",),
+    FactKind.EMPLOYER_CHOICE: ("reason",),
+    FactKind.NAME_DECISION: ("reason",),
+    FactKind.REVIEW_CLOSED: ("reason",),
+    FactKind.MERGE: ("reason", "evidence"),
+    FactKind.NOT_SAME: ("reason", "evidence"),
+    FactKind.CONTEST: ("reason",),
+    FactKind.RELEASE: ("reason",),
+    FactKind.HOLD: ("reason",),
+    FactKind.OBJECTION: ("text",),
 }
-"""The one member of each kind that may hold personal data (free text counts as such)."""
+"""The members of each kind that may hold personal data (free text counts as such).
+
+One alone is sealed as it is, several as a list in this order.
+"""
 _NOBODY = {"raw": "", "folded": "", "components": []}
-_ERASED: dict[str, Any] = {"holder": _NOBODY, "name": _NOBODY, "reason": ""}
+_ERASED: dict[str, Any] = {"holder": _NOBODY, "name": _NOBODY, "reason": "", "evidence": "", "text": ""}
 """What is read of these members once their key was destroyed."""
 
 
@@ -61,8 +82,8 @@ def columns(fact: AnyFact) -> tuple[dict[str, Any], bytes | None]:
     """A fact as its plain columns, and what must be sealed beside them."""
     kind = kind_of(fact)
     members: dict[str, Any] = msgspec.to_builtins(fact)
-    personal = _PERSONAL.get(kind)
-    sealed = None if personal is None else msgspec.json.encode(members.pop(personal))
+    personal = [members.pop(name) for name in _PERSONAL.get(kind, ())]
+    sealed = msgspec.json.encode(personal[0] if len(personal) == 1 else personal) if personal else None
     row = {
         "fact_id": fact.fact_id,
         "kind": kind.value,
@@ -83,6 +104,10 @@ def _reference(fact: AnyFact) -> str | None:
         return certificate_reference(fact.issuer, fact.number_scope, fact.number)
     if isinstance(fact, ReviewClosedFact):
         return fact.review_id
+    if isinstance(fact, MergeFact | NotSameFact):
+        return fact.other
+    if isinstance(fact, ObjectionFact):
+        return fact.number
     return None
 
 
@@ -90,7 +115,11 @@ def fact(row: Mapping[Any, Any], personal: bytes | None) -> AnyFact:
     """A fact from its row and its opened sealed column."""
     kind = FactKind(row["kind"])
     members = msgspec.json.decode(row["content"])
-    name = _PERSONAL.get(kind)
-    if name is not None:
-        members[name] = _ERASED[name] if personal is None else msgspec.json.decode(personal)
+    names = _PERSONAL.get(kind, ())
+    opened = None if personal is None else msgspec.json.decode(personal)
+    for place, name in enumerate(names):
+        if opened is None:
+            members[name] = _ERASED[name]
+        else:
+            members[name] = opened if len(names) == 1 else opened[place]
     return msgspec.convert(members, _KINDS[kind])

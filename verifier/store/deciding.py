@@ -39,6 +39,36 @@ class Deciding(Session):
         """Touch the learners' identifier rows in sorted order, before anything about them is read."""
         self.touch_rows(tables.identifiers, sorted(self.keys_of(learners)))
 
+    def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        """Under whom each learner is judged: itself, unless it was merged with another one.
+
+        The rows of those under whom several are judged are touched, in sorted order: whoever comes by one
+        identifier of a person takes turns with whoever comes by another. Who merges or parts learners
+        touches every identifier row of theirs, so that for whoever holds one of them this does not change.
+        """
+        table = tables.merged
+        merged: dict[LearnerId, LearnerId] = {}
+        for chunk in chunks(learners):
+            rows = self.connection.execute(
+                select(table.c.learner_id, table.c.canonical_id).where(table.c.learner_id.in_(chunk))
+            )
+            merged.update({LearnerId(learner): LearnerId(canonical) for learner, canonical in rows})
+        self.touch_rows(table, [(one,) for one in sorted(set(merged.values()))])
+        return {learner: merged.get(learner, learner) for learner in learners}
+
+    def members(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        """Everyone who is judged under any of these learners, each with the one under whom; they too."""
+        table = tables.merged
+        found = {learner: learner for learner in learners}
+        for chunk in chunks(learners):
+            rows = self.connection.execute(
+                select(table.c.learner_id, table.c.canonical_id).where(
+                    table.c.learner_id.in_(chunk) | table.c.canonical_id.in_(chunk)
+                )
+            )
+            found.update({LearnerId(learner): LearnerId(canonical) for learner, canonical in rows})
+        return found
+
     def keys_of(self, learners: Collection[LearnerId]) -> list[tuple[str, int, bytes]]:
         """Keys of the learners' identifier rows."""
         table = tables.identifiers
@@ -77,22 +107,29 @@ class Deciding(Session):
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
     ) -> Mapping[LearnerId, Case]:
-        """All current facts of each learner, and the live grant; ``recognised`` is left to the decider."""
+        """All current facts of each learner, and the live grant; ``recognised`` is left to the decider.
+
+        The facts of whoever was merged into a learner are that learner's; the other's case is empty.
+        """
+        members = self.members(learners)
         facts: list[AnyFact] = []
-        for chunk in chunks(learners):
+        for chunk in chunks(members):
             facts += self.facts_where(tables.facts.c.learner_id.in_(chunk))
         completions = [fact for fact in facts if isinstance(fact, CompletionFact)]
         revoked = self._revoked(completions)
         uscc = {fact.uscc for fact in facts if isinstance(fact, EmploymentFact)}
         organisations = self._organisations(uscc)
-        holdings = self._holdings(learners, entitlement)
+        holdings = self._holdings(members, entitlement)
         mine: dict[LearnerId, list[AnyFact]] = defaultdict(list)
         for fact in sorted(facts, key=lambda fact: fact.fact_id):
-            mine[getattr(fact, "learner_id")].append(fact)  # noqa: B009 - every fact found here has a learner
-        return {
-            learner: assemble(learner, as_of, mine[learner], organisations, revoked, holdings.get(learner))
-            for learner in learners
-        }
+            owner = LearnerId(getattr(fact, "learner_id"))  # noqa: B009 - every fact found here has a learner
+            mine[members[owner]].append(fact)
+        found = {}
+        for learner in learners:
+            elsewhere = members[learner] if members[learner] != learner else None
+            known, holding = ([] if elsewhere else mine[learner]), holdings.get(learner)
+            found[learner] = assemble(learner, as_of, known, organisations, revoked, holding, elsewhere)
+        return found
 
     def revocations(self, references: Collection[tuple[str, str, str]]) -> Sequence[RevocationFact]:
         """Revocations under (issuer, number scope, number)."""
@@ -117,11 +154,12 @@ class Deciding(Session):
         return sorted(found, key=lambda fact: fact.fact_id)
 
     def _holdings(
-        self, learners: Collection[LearnerId], entitlement: Entitlement
+        self, members: Mapping[LearnerId, LearnerId], entitlement: Entitlement
     ) -> dict[LearnerId, Holding]:
+        """The live grant of each learner; without one, what is not returned yet of those merged into it."""
         slots = tables.slots
         found: dict[LearnerId, Holding] = {}
-        for chunk in chunks(learners):
+        for chunk in chunks(members):
             rows = self.connection.execute(
                 select(slots).where(slots.c.learner_id.in_(chunk), slots.c.entitlement == entitlement)
             ).mappings()
@@ -134,6 +172,10 @@ class Deciding(Session):
                     blocked=row["state"] == CLAWBACK,
                     owed=row["state"] in {CLAIMED, PAID},
                 )
+        # Money that was asked for under one of them keeps the month from all of them.
+        kept = {learner for learner, holding in found.items() if holding.blocked or holding.owed}
+        for canonical in {members[learner] for learner in kept} - kept:
+            found[canonical] = Holding.elsewhere()
         return found
 
     def latest(
@@ -228,9 +270,15 @@ class Deciding(Session):
             if held is None:
                 fresh = {"learner_id": new.learner_id, "entitlement": new.entitlement, "state": GRANTED}
                 self.connection.execute(slots.insert().values(**fresh, **holder))
-            else:
+                return []
+            state, claim = held
+            if state != CLAWBACK or claim is None:
                 self.connection.execute(update(slots).where(mine).values(**holder))
-            return []
+                return []
+            # The same grant again before its money came back: what is claimed or paid is so once more.
+            before = PAID if self._is_paid(claim) else CLAIMED
+            self.connection.execute(update(slots).where(mine).values(**holder, state=before))
+            return [("clawback", claim, {**self._clawback(new, claim), "withdrawn": True})]
         if held is None:
             return []
         state, claim = held
@@ -241,6 +289,11 @@ class Deciding(Session):
         # A month that money was asked for or paid stays taken until its return is recorded.
         self.connection.execute(update(slots).where(mine).values(state=CLAWBACK, decision_id=new.decision_id))
         return [("clawback", claim, self._clawback(new, claim))]
+
+    def _is_paid(self, claim: str) -> bool:
+        table = tables.claims
+        paid = select(table.c.step).where(table.c.claim_id == claim, table.c.step == PAID)
+        return self.connection.execute(paid).first() is not None
 
     def _clawback(self, new: NewDecision, claim: str) -> dict[str, Any]:
         claims, records = tables.claims, tables.records
@@ -279,24 +332,46 @@ class Deciding(Session):
         ]
         self.append(table, rows)
 
-    def take_due(self, limit: int) -> Collection[LearnerId]:
+    def take_due(self, limit: int, at: datetime) -> Collection[LearnerId]:
         """Take up to ``limit`` learners off the due list; gone only if this transaction commits."""
         table = tables.due
+        ripe = table.c.not_before.is_(None) | (table.c.not_before <= at)
         rows = self.connection.execute(
-            select(table.c.learner_id).order_by(table.c.created_at, table.c.due_id).limit(limit)
+            select(table.c.learner_id).where(ripe).order_by(table.c.created_at, table.c.due_id).limit(limit)
         ).scalars()
         learners = {LearnerId(learner) for learner in rows}
         self.lock(learners)
         for chunk in chunks(learners):
             # Only after the lock: a cause recorded before it is seen by this evaluation, a later one is not.
-            self.connection.execute(delete(table).where(table.c.learner_id.in_(chunk)))
+            self.connection.execute(delete(table).where(ripe, table.c.learner_id.in_(chunk)))
         return learners
 
-    def put_due(self, learners: Iterable[LearnerId], cause: str, at: datetime) -> None:
-        """Put learners on the due list, in the transaction of the cause."""
+    def put_due(
+        self,
+        learners: Iterable[LearnerId],
+        cause: str,
+        at: datetime,
+        not_before: datetime | None = None,
+    ) -> None:
+        """Put learners on the due list, in the transaction of the cause.
+
+        Args:
+            learners: whoever has to be judged again.
+            cause: a stable word.
+            at: aware UTC.
+            not_before: where only a later moment changes anything; aware UTC.
+        """
+        due = sorted(set(learners))
+        self.made_due |= set(due)
         rows = [
-            {"due_id": self.vault.new_id(), "learner_id": learner, "cause": cause, "created_at": at}
-            for learner in sorted(set(learners))
+            {
+                "due_id": self.vault.new_id(),
+                "learner_id": learner,
+                "cause": cause,
+                "created_at": at,
+                "not_before": not_before,
+            }
+            for learner in due
         ]
         if rows:
             self.connection.execute(tables.due.insert(), rows)

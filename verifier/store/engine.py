@@ -128,6 +128,16 @@ class Database:
         """
         return await self._shielded(self._writer, work)
 
+    async def try_out(self, work: Callable[[Connection], T]) -> T:
+        """Run a writing transaction and roll it back: nothing of it stays. Errors as for ``write``."""
+
+        def undone(connection: Connection) -> T:
+            result = work(connection)
+            connection.rollback()
+            return result
+
+        return await self._shielded(self._writer, undone)
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a reading transaction on one snapshot of SQLite, or READ COMMITTED on PostgreSQL."""
         return await self._shielded(self._reader, work)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
+from verifier.model.person import LearnerId
 from verifier.store import tables
 from verifier.store.columns import Moment
 from verifier.store.vault import Vault
@@ -57,6 +58,8 @@ class Session:
     def __init__(self, connection: Connection, vault: Vault) -> None:
         self.connection = connection
         self.vault = vault
+        self.made_due: set[LearnerId] = set()
+        """Whom this transaction put on the due list."""
         self._announced: datetime | None = None
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -21,6 +21,7 @@ from verifier.ports.intake import (
     StatusTransaction,
 )
 from verifier.ports.issuing import IssuingTransaction
+from verifier.ports.merging import MergingTransaction
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
 from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
@@ -34,6 +35,7 @@ from verifier.store.claiming import Claiming
 from verifier.store.engine import Database
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
+from verifier.store.merging import Merging
 from verifier.store.reading import ReadingSession
 from verifier.store.reconciling import Reconciling
 from verifier.store.replaying import Replaying
@@ -131,6 +133,14 @@ class Store:
     async def operating(self, work: Callable[[Access], T]) -> T:
         """A transaction of an operator's act."""
         return await self.write(Access, work)
+
+    async def trying(self, work: Callable[[Merging], T]) -> T:
+        """A writing transaction that leaves nothing behind."""
+        return await self.database.try_out(self._in(Merging, work))
+
+    async def merging(self, work: Callable[[MergingTransaction], T]) -> T:
+        """A transaction that merges or parts learners."""
+        return await self.write(Merging, work)
 
     async def previewing(self, work: Callable[[Access], T]) -> T:
         """A reading transaction that tries out what is not adopted yet."""

@@ -1,9 +1,10 @@
 """The tables, as one portable schema: no sequences, partial indexes, server defaults or foreign-key tricks.
 
 Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence`` whose salted digest goes
-under the next evidence root of the ledger. ``slots``, ``due``, ``outbox``, ``ledger_head``, ``own_items``,
-``waiting`` and the ``touched`` counters are working state: they can be derived again from the rest.
-``failures`` is what callers who proved nothing made us write: bounded, and no evidence of anything.
+under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``outbox``, ``ledger_head``,
+``own_items``, ``waiting``, ``merged``, ``traits``, ``rotations`` and the ``touched`` counters are working
+state: they can be derived again from the rest. ``failures`` is what callers who proved nothing made us
+write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``.
 """
 
 from __future__ import annotations
@@ -22,8 +23,32 @@ from sqlalchemy import (
 )
 
 from verifier.store.columns import HASH, ID, Moment, metadata
+from verifier.store.tables_issuing import (
+    entries,
+    evidence,
+    ledger_head,
+    nodes,
+    outbox,
+    records,
+    statements,
+    status_entries,
+    status_lists,
+)
 
-__all__ = ["APPEND_ONLY", "NOT_EVIDENCE", "metadata"]
+__all__ = [
+    "APPEND_ONLY",
+    "NOT_EVIDENCE",
+    "entries",
+    "evidence",
+    "ledger_head",
+    "metadata",
+    "nodes",
+    "outbox",
+    "records",
+    "statements",
+    "status_entries",
+    "status_lists",
+]
 
 learners = Table(
     "learners",
@@ -42,6 +67,38 @@ identifiers = Table(
     Column("learner_id", ID, nullable=False, index=True),
     Column("sealed_value", LargeBinary, nullable=False),
     Column("touched", BigInteger, nullable=False),
+)
+
+merged = Table(
+    "merged",
+    metadata,
+    # Every learner that was ever merged with another one; where it stands alone again, it is its own.
+    Column("learner_id", ID, primary_key=True),
+    Column("canonical_id", ID, nullable=False, index=True),
+    Column("touched", BigInteger, nullable=False),
+)
+
+traits = Table(
+    "traits",
+    metadata,
+    # What is weaker than an identifier: it finds nobody, it only lets a reviewer be shown who it might be.
+    Column("kind", String(24), primary_key=True),
+    Column("pepper_version", Integer, primary_key=True),
+    Column("blind_index", HASH, primary_key=True),
+    Column("learner_id", ID, primary_key=True, index=True),
+    Column("sealed_value", LargeBinary, nullable=False),
+)
+
+rotations = Table(
+    "rotations",
+    metadata,
+    # ``pepper`` or ``master``: where the change from one version of a key to another stands.
+    Column("name", String(16), primary_key=True),
+    Column("phase", String(16), nullable=False),
+    Column("from_version", Integer, nullable=False),
+    Column("to_version", Integer, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("changed_at", Moment, nullable=False),
 )
 
 deliveries = Table(
@@ -218,6 +275,20 @@ due = Table(
     Column("learner_id", ID, nullable=False),
     Column("cause", String(64), nullable=False),
     Column("created_at", Moment, nullable=False, index=True),
+    # Not to be judged before this moment: a hold that ends, a day that comes.
+    Column("not_before", Moment),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("sweep_id", ID, primary_key=True),
+    Column("cause", String(64), nullable=False),
+    # The last learner that was judged, by id; empty at first.
+    Column("cursor", ID, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("done", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
 )
 
 reviews = Table(
@@ -240,93 +311,6 @@ rosters = Table(
     Column("rows", Integer, nullable=False),
     Column("uploaded_by", String(64), nullable=False),
     Column("recorded_at", Moment, nullable=False),
-)
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("outbox_id", ID, primary_key=True),
-    Column("kind", String(24), nullable=False),
-    Column("reference", String(128), nullable=False),
-    Column("body", Text, nullable=False),
-    Column("created_at", Moment, nullable=False, index=True),
-)
-
-records = Table(
-    "records",
-    metadata,
-    Column("record_id", ID, primary_key=True),
-    Column("decision_id", ID, nullable=False, unique=True),
-    Column("learner_id", ID, nullable=False, index=True),
-    Column("entitlement", String(64), nullable=False),
-    Column("kind", String(16), nullable=False),
-    Column("position", BigInteger, nullable=False, unique=True),
-    Column("office", String(32), nullable=False),
-    Column("month", Date),
-    Column("uscc", String(18)),
-    Column("dispatched_by", String(18)),
-    Column("supersedes", ID),
-    Column("jws", Text, nullable=False),
-    Column("sealed_disclosures", LargeBinary, nullable=False),
-    Column("issued_at", Moment, nullable=False),
-)
-
-entries = Table(
-    "entries",
-    metadata,
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("kind", String(24), nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("leaf_hash", HASH, nullable=False),
-    Column("office", String(32), nullable=False),
-    Column("record_id", ID),
-    Column("recorded_at", Moment, nullable=False),
-)
-
-nodes = Table(
-    "nodes",
-    metadata,
-    Column("level", Integer, primary_key=True, autoincrement=False),
-    Column("position", BigInteger, primary_key=True, autoincrement=False),
-    Column("hash", HASH, nullable=False),
-)
-
-ledger_head = Table(
-    "ledger_head",
-    metadata,
-    Column("name", String(16), primary_key=True),
-    Column("epoch", BigInteger, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("checkpoint", LargeBinary, nullable=False),
-    Column("signed_at", Moment, nullable=False),
-)
-
-status_entries = Table(
-    "status_entries",
-    metadata,
-    Column("list_id", Integer, primary_key=True, autoincrement=False),
-    Column("position", Integer, primary_key=True, autoincrement=False),
-    Column("record_id", ID, nullable=False, unique=True),
-    Column("status", Integer, nullable=False),
-)
-
-status_lists = Table(
-    "status_lists",
-    metadata,
-    Column("list_id", Integer, primary_key=True, autoincrement=False),
-    Column("token", Text, nullable=False),
-    Column("signed_at", Moment, nullable=False),
-)
-
-evidence = Table(
-    "evidence",
-    metadata,
-    Column("evidence_id", ID, primary_key=True),
-    Column("source_table", String(24), nullable=False),
-    Column("source_key", String(300), nullable=False),
-    Column("salt", LargeBinary, nullable=False),
-    Column("digest", HASH, nullable=False),
-    Column("position", BigInteger, index=True),
 )
 
 adoptions = Table(
