@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import enterprises, subject
+from verifier import enterprises, explaining, subject
 from verifier.errors import AccessDenied, Code, Conflict, RequestRejected
 from verifier.identity import uscc
 from verifier.model.access import Client, ClientState, Role
@@ -26,7 +26,6 @@ from verifier.model.facts import (
 )
 from verifier.model.person import LearnerId
 from verifier.model.time import iso
-from verifier.policy.wording import explain
 from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.operating import OperatingTransaction
 from verifier.ports.reading import Reading
@@ -287,15 +286,7 @@ class Operations:
         found = await self.units.explain(_text(parameters, "id"))
         if found is None:
             raise AccessDenied(Code.NOT_FOUND, "no such decision or record", pointer="id")
-        return {
-            "decision": found.decision_id,
-            "revision": found.revision,
-            "state": found.state,
-            "decided_at": iso(found.decided_at),
-            "records": list(found.record_ids),
-            "trace": dict(found.trace),
-            "explanation": explain(found.trace),
-        }
+        return explaining.members(found)
 
     async def show_learner(self, parameters: Parameters) -> dict[str, Any]:
         """Everything held on one person: ``id_number``, ``purpose``; the clerk has seen the id card."""

@@ -243,5 +243,12 @@ async def test_a_decision_is_explained_by_its_own_id_or_its_records(world: World
     assert by_record == await world.operations.explain({"id": by_record["decision"]})
     assert (by_record["state"], by_record["records"]) == ("granted", [record.record_id])
     assert LI.id_number not in str(by_record)
+    assert LI.name not in str(by_record)
+    assert [fact["fact"] for fact in by_record["facts"]] == by_record["trace"]["facts"]
+    facts = {fact["kind"]: fact for fact in by_record["facts"]}
+    assert facts.keys() == {"completion", "employment", "admission"}
+    assert facts["completion"]["source"].startswith("delivery:china_vocational_training/")
+    assert (facts["employment"]["uscc"], facts["admission"]["office"]) == (FACTORY, "652301")
+    assert facts["admission"]["source"] == "operator:test"
     with pytest.raises(AccessDenied):
         await world.operations.explain({"id": "nothing"})

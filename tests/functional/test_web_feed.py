@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.functional.web_fakes import DISCLOSURES, OFFICE, Web, assert_problem, entry, serving
+from tests.functional.web_fakes import DISCLOSURES, NOW, OFFICE, USCC, Web, assert_problem, entry, serving
 from verifier.errors import Code, Conflict, Unavailable
 from verifier.merkle import leaf_hash
+from verifier.model.facts import FactId, FactKind
+from verifier.model.person import LearnerId
+from verifier.model.time import iso
+from verifier.ports.reading import Explanation, FactSource
 from verifier.signatures import sdjwt
 
 CLAIM = "/v1/records/rec-1/claim"
@@ -130,6 +134,44 @@ async def test_a_record_is_shown_whole_to_its_office(served: Web) -> None:
         "current": True,
         "sd_jwt": served.reading.records["rec-1"].sd_jwt,
     }
+
+
+def explanation(record_id: str) -> Explanation:
+    pins = {"policy": "online-training-month@3"}
+    trace = {"state": "granted", "month": "2021-06-01", "candidate": {}, "clauses": [], "not_evaluated": []}
+    fact = FactSource(FactId("f1"), FactKind.SCOPE, "declaration", "acme", NOW, {"uscc": USCC, "end": None})
+    return Explanation(
+        "dec-1", LearnerId("learner-1"), 2, "granted", NOW, {**trace, "pins": pins}, [record_id], [fact]
+    )
+
+
+@pytest.mark.parametrize(("client", "record_id"), [("sub", "rec-1"), ("aud", "rec-1"), ("aud", "rec-2")])
+async def test_whoever_sees_a_record_is_told_why_and_the_telling_is_recorded(
+    served: Web, client: str, record_id: str
+) -> None:
+    served.reading.explained = {record_id: explanation(record_id)}
+    status, _, body = await served.call("GET", f"/v1/records/{record_id}/explanation", client=client)
+    said = json.loads(body)
+    assert (status, said["decision"], said["revision"], said["records"]) == (200, "dec-1", 2, [record_id])
+    assert said["facts"] == [
+        {
+            "fact": "f1", "kind": "scope", "source": "declaration:acme", "recorded_at": iso(NOW),
+            "uscc": USCC,
+        }
+    ]  # fmt: skip
+    assert said["explanation"][-1] == f"· 扩大范围声明 f1：{USCC}；来源 declaration:acme，录入 {iso(NOW)}"
+    role = {"sub": "subsidy", "aud": "auditor"}[client]
+    assert served.disclosed == [({"learner-1"}, client, role, "explanation")]
+
+
+@pytest.mark.parametrize(("client", "record_id"), [("sub", "rec-2"), ("sub", "rec-9"), ("aud", "rec-9")])
+async def test_another_offices_explanation_and_none_are_the_same(
+    served: Web, client: str, record_id: str
+) -> None:
+    served.reading.explained = {"rec-2": explanation("rec-2")}
+    status, got, body = await served.call("GET", f"/v1/records/{record_id}/explanation", client=client)
+    assert_problem(status, got, body, Code.NOT_FOUND)
+    assert served.disclosed == []
 
 
 @pytest.mark.parametrize("record_id", ["rec-2", "rec-9", "%27%3B--", "%00", "..%2Frec-1", "r" * 65, "é"])

@@ -112,6 +112,7 @@ class FakeReading:
         self.asked: list[tuple[str, bool, int]] = []
         self.written: list[Failure] = []
         self.missing: list[Gap] = []
+        self.explained: dict[str, Explanation] = {}
         self.is_ready = True
         self.delay = 0.0
         self.fails: BaseException | None = None
@@ -164,7 +165,7 @@ class FakeReading:
         return self.clients.get(client_id)
 
     async def explain(self, reference: str) -> Explanation | None:
-        raise NotImplementedError(reference)
+        return self.explained.get(reference)
 
     async def ready(self) -> bool:
         await asyncio.sleep(self.delay)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
+from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
 
 
@@ -53,8 +54,28 @@ class DeliverySummary:
 
 
 @dataclass(frozen=True, slots=True)
+class FactSource:
+    """A fact without what is sealed of it: what it is, and where it came from.
+
+    Attributes:
+        content: its members as they are stored in plain.
+    """
+
+    fact_id: FactId
+    kind: FactKind
+    source_kind: str
+    source_reference: str
+    recorded_at: datetime
+    content: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision's stored trace, for people who may see it."""
+    """A decision's stored trace, for people who may see it.
+
+    Attributes:
+        facts: those that the trace names, in its order.
+    """
 
     decision_id: str
     learner_id: LearnerId
@@ -63,6 +84,7 @@ class Explanation:
     decided_at: datetime
     trace: Mapping[str, Any]
     record_ids: Sequence[str]
+    facts: Sequence[FactSource] = ()
 
 
 class Reading(Protocol):

@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Row, and_, func, literal, or_, select, tuple_
 
 from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
-from verifier.model.facts import FactKind
+from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
-from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.reading import DeliverySummary, Explanation, FactSource, FeedEntry, StoredRecord
 from verifier.signatures.sdjwt import compose
 from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
-from verifier.store.session import Session
+from verifier.store.session import Session, chunks
 
 
 def decision_named(connection: Connection, reference: str) -> Row[Any] | None:
@@ -191,15 +191,37 @@ class ReadingSession(Session):
         issued = self.connection.execute(
             select(records.c.record_id).where(records.c.decision_id == row.decision_id)
         ).scalars()
+        trace = json.loads(row.trace)
         return Explanation(
             row.decision_id,
             LearnerId(row.learner_id),
             row.revision,
             row.state,
             row.decided_at,
-            json.loads(row.trace),
+            trace,
             list(issued),
+            self._sources(trace["facts"]),
         )
+
+    def _sources(self, facts: Sequence[str]) -> list[FactSource]:
+        table = tables.facts
+        found: list[FactSource] = []
+        for chunk in chunks(facts):
+            rows = self.connection.execute(
+                select(table).where(table.c.fact_id.in_(chunk)).order_by(table.c.fact_id)
+            )
+            found += [
+                FactSource(
+                    FactId(row.fact_id),
+                    FactKind(row.kind),
+                    row.source_kind,
+                    row.source_reference,
+                    row.recorded_at,
+                    json.loads(row.content),
+                )
+                for row in rows
+            ]
+        return found
 
     def open_reviews(self) -> Sequence[dict[str, Any]]:
         """Questions that no reviewer has answered and that still matter, oldest first.

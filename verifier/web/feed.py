@@ -22,6 +22,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from aiohttp import web
 
+from verifier import explaining
 from verifier.errors import AccessDenied, Code
 from verifier.model.access import Client, Role
 from verifier.ports.reading import FeedEntry, StoredRecord
@@ -123,6 +124,18 @@ async def record(call: Call) -> web.StreamResponse:
     )
 
 
+async def explanation(call: Call) -> web.StreamResponse:
+    """``GET /v1/records/{record_id}/explanation``; it names employers, so that the showing is recorded."""
+    found = await call.services.reading.record(call.name("record_id"))
+    mine = found is not None and (call.caller.role is Role.AUDITOR or found.office in call.caller.offices)
+    explained = await call.services.reading.explain(found.record_id) if found is not None and mine else None
+    if explained is None:
+        raise AccessDenied(Code.NOT_FOUND)
+    client = call.caller
+    await call.services.disclose({explained.learner_id}, client.client_id, client.role.value, "explanation")
+    return answer(explaining.members(explained))
+
+
 async def claim(call: Call) -> web.StreamResponse:
     """``POST /v1/records/{record_id}/claim``."""
     found = await _record(call)
@@ -195,6 +208,13 @@ ROUTES: Final = (
         gives={JSON: _FEED, NDJSON: TEXT},
     ),
     Route("GET", "/v1/records/{record_id}", record, "查看记录 · A record", roles=_SUBSIDY),
+    Route(
+        "GET",
+        "/v1/records/{record_id}/explanation",
+        explanation,
+        "逐条理由与所据事实的来源 · Clause by clause, with the facts and their sources",
+        roles=(Role.SUBSIDY, Role.AUDITOR),
+    ),
     Route(
         "POST",
         "/v1/records/{record_id}/claim",
