@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench fix lock clean
+.PHONY: demo test check bench population fix lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python -m verifier demo $(if $(ONCE),--once)
@@ -23,6 +23,10 @@ check: $(VENV)/.tests
 # Fails if a goal is missed; docs/benchmarks.md says what is compared. On a machine that does nothing else.
 bench: $(VENV)/.tests
 	$(BIN)/python -m benchmarks.verification $(ARGS)
+
+# A made-up population of 100,000 whose truth is known, through the real steps; some minutes.
+population: $(VENV)/.tests
+	$(BIN)/python -m tests.population $(ARGS)
 
 fix: $(VENV)/.tests
 	$(BIN)/ruff check --fix .
