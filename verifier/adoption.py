@@ -82,7 +82,7 @@ class RegisterDesk:
             detail = "the service reads another register than the one that was looked at"
             raise ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer="register")
         before, at = self.rulebooks(), self.clock()
-        taken = Rulebook(before.policy, register)
+        taken = Rulebook(before.policies, register)
         try:
             changed = await self.operations.adopt([form], lambda: self.rulebooks.take_up(taken))
         except VerifierError:

@@ -28,7 +28,7 @@ from datetime import datetime
 
 from verifier import completions, judging
 from verifier.completions import Numbers
-from verifier.errors import Code, Conflict
+from verifier.errors import Code, ConfigurationError, Conflict
 from verifier.identity import NORMALISER
 from verifier.judging import Judgement
 from verifier.keeping import Kept
@@ -66,15 +66,37 @@ from verifier.preparing import (
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """What is adopted at the moment: the policy and the trust register that decisions pin."""
+    """What is adopted at the moment: the policies and the trust register that decisions pin.
 
-    policy: Policy
+    Each policy has an entitlement of its own; everyone is decided under each, in this order.
+    """
+
+    policies: tuple[Policy, ...]
     register: Register
 
+    def __post_init__(self) -> None:
+        """Check the policies.
+
+        Raises:
+            ConfigurationError: POLICY_INVALID, there is none, or two are about the same entitlement.
+        """
+        if not self.policies or len({policy.entitlement for policy in self.policies}) < len(self.policies):
+            detail = "one policy at least is needed, each with an entitlement of its own"
+            raise ConfigurationError(Code.POLICY_INVALID, detail, pointer="entitlement")
+
     @property
-    def pins(self) -> Pins:
-        """What every decision under this rulebook stands on."""
-        return Pins(self.policy.pin, self.policy.digest, self.register.digest, NORMALISER)
+    def policy(self) -> Policy:
+        """The main one, where a single one is meant."""
+        return self.policies[0]
+
+    def about(self, entitlement: str) -> Policy | None:
+        """The policy about an entitlement, if one is adopted; the main one where none is named."""
+        named = (policy for policy in self.policies if entitlement in {"", policy.entitlement})
+        return next(named, None)
+
+    def pins(self, policy: Policy) -> Pins:
+        """What every decision under one of its policies stands on."""
+        return policy.pins(register=self.register.digest, normaliser=NORMALISER)
 
 
 def record(
@@ -85,7 +107,7 @@ def record(
     Args:
         tx: the transaction.
         group: prepared deliveries, in order of arrival.
-        rulebook: adopted policy and register.
+        rulebook: adopted policies and register.
         at: aware UTC, the moment facts and decisions bear.
         new_id: source of random ids.
 
@@ -165,7 +187,7 @@ def record_again(
         prepared: the delivery as it is read now.
         before: what its newest reading said; what is settled there stays, and is not done again.
         cause: why it is read again: an operator's name, or ``document``.
-        rulebook: adopted policy and register.
+        rulebook: adopted policies and register.
         at: aware UTC.
         new_id: source of random ids.
 
@@ -278,20 +300,24 @@ def decide(
     Args:
         tx: the transaction.
         learners: whose decision may have changed.
-        rulebook: adopted policy and register.
+        rulebook: adopted policies and register.
         at: as-of time, aware UTC.
         new_id: source of random ids.
 
     Returns:
         The decisions appended.
     """
-    appended = []
+    appended: list[NewDecision] = []
     canonical = tx.canonical(learners)
-    for judgement in judgements(tx, {*canonical, *canonical.values()}, rulebook, at):
-        tx.open_reviews(judgement.case.learner_id, judgement.verdict.reviews, at)
-        if judgement.changed:
-            appended.append(judging.decision(judgement, at, new_id))
-    tx.append_decisions(appended)
+    everyone = {*canonical, *canonical.values()}
+    for policy in rulebook.policies:
+        changed = []
+        for judgement in _judged(tx, everyone, policy, rulebook, at):
+            tx.open_reviews(judgement.case.learner_id, judgement.verdict.reviews, at)
+            if judgement.changed:
+                changed.append(judging.decision(judgement, at, new_id))
+        tx.append_decisions(changed)
+        appended += changed
     return appended
 
 
@@ -305,11 +331,25 @@ def judgements(
         learners: by their ids, in any order.
         rulebook: the one in force, or one that is only being tried.
         at: as-of time, aware UTC.
+
+    Yields:
+        Policy by policy in the rulebook's order, each by learner id.
     """
-    policy = rulebook.policy
+    for policy in rulebook.policies:
+        yield from _judged(tx, learners, policy, rulebook, at)
+
+
+def _judged(
+    tx: JudgingTransaction,
+    learners: Collection[LearnerId],
+    policy: Policy,
+    rulebook: Rulebook,
+    at: datetime,
+) -> Iterator[Judgement]:
     cases = tx.cases(learners, policy.entitlement, at)
     latest = tx.latest(learners, policy.entitlement)
+    pins = rulebook.pins(policy)
     for who in sorted(cases):
         case, before = rulebook.register.applied_to(cases[who]), latest.get(who)
         if case.completions or before is not None:
-            yield judging.judge(case, before, policy, rulebook.pins)
+            yield judging.judge(case, before, policy, pins)

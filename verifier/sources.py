@@ -25,7 +25,7 @@ def rulebook(settings: Settings) -> tuple[Rulebook, tuple[SourceForm, SourceForm
     raw = keyfiles.read_public(settings.policy)
     policy = load(raw)
     policy_form = SourceForm("policy", policy.digest, raw.decode(), {"policy": policy.pin})
-    return Rulebook(policy, register), (policy_form, register_form)
+    return Rulebook((policy,), register), (policy_form, register_form)
 
 
 def read_register(

@@ -99,7 +99,7 @@ async def lived(world: World) -> None:
 
 
 def take_up(world: World, register: Register) -> None:
-    world.register, world.rulebook = register, Rulebook(world.rulebook.policy, register)
+    world.register, world.rulebook = register, Rulebook(world.rulebook.policies, register)
 
 
 async def adopt(world: World, register: Register, form: SourceForm) -> None:
@@ -110,7 +110,7 @@ async def adopt(world: World, register: Register, form: SourceForm) -> None:
 
 async def tried(world: World, register: Register) -> tuple[int, list[adoption.Change]]:
     people, found = 0, list[adoption.Change]()
-    async for part in adoption.preview(world.store, Rulebook(world.rulebook.policy, register), world.clock):
+    async for part in adoption.preview(world.store, Rulebook(world.rulebook.policies, register), world.clock):
         people += part.people
         found += part.changes
     return people, found
@@ -219,7 +219,7 @@ async def test_decisions_by_the_clauses_first_revision_are_replayed_by_it(small_
         written = written.replace(now, now.replace("2", "1"))
     first, (register, form) = load(written.encode()), stolen(world)
     await world.operations.adopt([SourceForm("policy", first.digest, written, {}), form])
-    world.rulebook = Rulebook(first, register)
+    world.rulebook = Rulebook((first,), register)
     await world.employ(FACTORY, LATE)
     # Verified under the register before, decided under this one; the first revision does not ask about keys.
     world.now = SINCE

@@ -122,7 +122,7 @@ async def unknown_issuer(world: World) -> Rulebook:
     """A completion comes while its issuer is not registered; returns the rulebook in which it is."""
     known = world.rulebook
     world.register = replace(world.register, issuers={})
-    world.rulebook = Rulebook(known.policy, world.register)
+    world.rulebook = Rulebook(known.policies, world.register)
     outcome = await world.complete("N-1", LI)
     assert outcome.items[0].code is Code.ISSUER_UNKNOWN
     return known
@@ -159,7 +159,7 @@ async def test_a_redelivery_is_still_given_the_first_answer(world: World) -> Non
     message = world.cvt.completed(world.course("N-1", LI))
     sent = world.cvt.delivery(message, "d-1", world.now)
     world.register = replace(world.register, issuers={})
-    world.rulebook = Rulebook(known.policy, world.register)
+    world.rulebook = Rulebook(known.policies, world.register)
     [first] = await world.post(sent)
     world.rulebook = known
     await rereading(world).read_again(ask(apply="yes"))
@@ -173,7 +173,7 @@ async def test_the_moment_of_first_receipt_is_what_counts_for_a_compromised_key(
     since = world.now + timedelta(days=1)
     keys = {kid: replace(key, compromised_since=since) for kid, key in issuer.keys.items()}
     register = replace(known.register, issuers={issuer.issuer_id: replace(issuer, keys=keys)})
-    world.rulebook = Rulebook(known.policy, register)
+    world.rulebook = Rulebook(known.policies, register)
     world.now += timedelta(days=9)
     done = await rereading(world).read_again(ask(apply="yes"))
     assert done["deliveries"][0]["items"][0]["state"] == "accepted"

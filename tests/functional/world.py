@@ -348,7 +348,7 @@ async def over(url: str, installation: Installation) -> World:
         store=store,
         keys=keys,
         register=installation.register,
-        rulebook=Rulebook(load(Settings().policy.read_bytes()), installation.register),
+        rulebook=Rulebook((load(Settings().policy.read_bytes()),), installation.register),
         cvt=ChinaVocationalTraining(installation.sandbox),
         xzy=NewOccupation(installation.sandbox),
         issuer_keys=issuer_keys,

@@ -46,7 +46,7 @@ POLICY: Final = load(
 )
 P1: Final = PlatformSlug("p1")
 PLATFORM: Final = Platform(P1, "培训平台一", (Recognition(date(2021, 1, 1), None, "名册"),), ())
-RULEBOOK: Final = Rulebook(POLICY, Register("0" * 64, {P1: PLATFORM}, {}))
+RULEBOOK: Final = Rulebook((POLICY,), Register("0" * 64, {P1: PLATFORM}, {}))
 OURS: Final = Uscc("91652300MA77555511")
 THEIRS: Final = Uscc("91652300MA77666622")
 AT: Final = datetime(2021, 7, 1, 2, tzinfo=UTC)

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.fake_store import FakeStore
 from verifier import certificates, eligibility, pipeline, preparing
 from verifier.cli.simulator import person
-from verifier.errors import AdapterError, Code, SignatureRejected
+from verifier.errors import AdapterError, Code, ConfigurationError, SignatureRejected
 from verifier.identity import person_name
 from verifier.keyring import Platform, Register
 from verifier.model.certificate import (
@@ -57,7 +57,7 @@ POLICY = load(Settings().policy.read_bytes())
 REGISTER = Register(
     "0" * 64, {P1: Platform(P1, "平台", (Recognition(date(2021, 1, 1), None, "册"),), ())}, {}
 )
-RULEBOOK = Rulebook(POLICY, REGISTER)
+RULEBOOK = Rulebook((POLICY,), REGISTER)
 NUMBER = person(1, "张三").id_number
 CERTIFICATE = VerifiedCertificate(
     issuer="i",
@@ -321,3 +321,38 @@ def test_a_case_is_judged_with_the_registers_recognitions(monkeypatch: pytest.Mo
     granted()
     assert all(case.recognised == {P1: REGISTER.platforms[P1].recognised} for case in seen)
     assert seen
+
+
+# Several policies
+
+WRITTEN = Settings().policy.read_text(encoding="utf-8")
+OTHER = load(WRITTEN.replace('"online-training-month"', '"another-subsidy"').encode())
+
+
+@pytest.mark.usefixtures("verified")
+def test_everyone_is_decided_under_each_policy_and_each_decision_pins_its_own() -> None:
+    store, both = FakeStore(), Rulebook((POLICY, OTHER), REGISTER)
+    pipeline.record(store, [prepared(FakeAdapter((signed(EventKind.COMPLETED),)))], both, NOW, store.new_id)
+    said = [(new.entitlement, new.revision, new.trace["pins"]["parameters"]) for new in store.decisions]
+    assert said == [
+        (POLICY.entitlement, 1, POLICY.digest),
+        (OTHER.entitlement, 1, OTHER.digest),
+    ]
+
+
+def test_a_rulebook_names_its_policy_about_an_entitlement_and_the_first_where_none_is_named() -> None:
+    both = Rulebook((POLICY, OTHER), REGISTER)
+    assert [both.about(name) for name in ("", POLICY.entitlement, "another-subsidy", "unheard-of")] == [
+        POLICY,
+        POLICY,
+        OTHER,
+        None,
+    ]
+    assert both.policy is POLICY
+
+
+@pytest.mark.parametrize("policies", [(), (POLICY, POLICY)])
+def test_a_rulebook_has_a_policy_and_no_two_about_one_entitlement(policies: tuple[Policy, ...]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Rulebook(policies, REGISTER)
+    assert refused.value.code is Code.POLICY_INVALID

@@ -144,7 +144,7 @@ async def _candidate(settings: Settings, store: Store, register: Register) -> tu
     policy = await store.previewing(lambda tx: tx.newest_adoption("policy"))
     adopted = await store.previewing(lambda tx: tx.newest_adoption("register"))
     raw = policy[1].encode() if policy else keyfiles.read_public(settings.policy)
-    return (adopted[0] if adopted else None), Rulebook(load(raw), register)
+    return (adopted[0] if adopted else None), Rulebook((load(raw),), register)
 
 
 def _progress(people: int) -> None:
