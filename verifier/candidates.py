@@ -101,6 +101,7 @@ class CaseView:
             release=self._release(completion, row),
             hold=hold_in_force(case.holds, case.as_of),
             dispute=next((one for one in case.objections if _is_dispute(one)), None),
+            others=case.others,
         )
 
     def _release(self, completion: CompletionFact, row: EmploymentFact | None) -> ReleaseFact | None:

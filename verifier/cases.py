@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from verifier.model.decision import Case, Holding
+from verifier.model.decision import Case, Entitlement, Holding
 from verifier.model.facts import (
     AdmissionFact,
     AnyFact,
@@ -32,6 +32,7 @@ def assemble(
     revoked: Mapping[tuple[str, str, str], RevocationFact],
     holding: Holding | None,
     merged_into: LearnerId | None = None,
+    others: frozenset[Entitlement] = frozenset(),
 ) -> Case:
     """Everything known about one learner, as a decision looks at it.
 
@@ -43,6 +44,7 @@ def assemble(
         revoked: revocations by issuer, number scope and number.
         holding: the live grant.
         merged_into: the learner under whom the person is judged, where that is another one.
+        others: other entitlements of which there is one.
     """
     completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
     employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact))
@@ -74,4 +76,5 @@ def assemble(
         holds=tuple(fact for fact in facts if isinstance(fact, HoldFact)),
         objections=tuple(fact for fact in facts if isinstance(fact, ObjectionFact)),
         merged_into=merged_into,
+        others=others,
     )

@@ -117,6 +117,7 @@ class Numbers:
             completed_at=certificate.completed_at,
             issued_at=certificate.issued_at,
             document=certificate.document,
+            level=certificate.level,
             course_code=certificate.course_code,
             course_title=certificate.course_title,
             organisation=certificate.organisation,

@@ -1,7 +1,8 @@
 """Step 5: facts, a written policy and a date become a verdict, clause by clause. Pure.
 
 1. Candidates are completions x roster rows that cover the completion date (Beijing), in the written order of
-   ``verifier.candidates``; a completion that no roster covers is a candidate without employer.
+   ``verifier.candidates``; a completion that no roster covers is a candidate without employer, one whose kind
+   of document is none of the policy's business is no candidate.
 2. Every clause answers for every candidate; none stops the others. Any NotMet refuses, else any Unknown
    keeps pending, else the candidate can be granted.
 3. The holder of the month stays as long as its clauses are all Met. If they are not, its month counts as
@@ -50,7 +51,7 @@ from verifier.model.facts import (
     NameDecisionFact,
 )
 from verifier.model.time import beijing_date, covers, iso
-from verifier.policy import ClauseFacts, Policy
+from verifier.policy import PROOFS, ClauseFacts, Policy
 from verifier.policy.wording import explain
 
 __all__ = ["evaluate", "explain", "material", "trace"]
@@ -76,7 +77,7 @@ class _Judged:
     @property
     def proven(self) -> bool:
         """Whether the clause on the proof, in the policy's revision of it, lets the certificate stand."""
-        return not any(c.clause == "course-proof" and isinstance(c.outcome, NotMet) for c in self.clauses)
+        return not any(c.clause in PROOFS and isinstance(c.outcome, NotMet) for c in self.clauses)
 
     def awaits(self, missing: str) -> bool:
         return any(isinstance(c.outcome, Unknown) and c.outcome.missing == missing for c in self.clauses)
@@ -96,7 +97,8 @@ def evaluate(case: Case, policy: Policy, pins: Pins) -> Verdict:
     """
     if (pins.policy, pins.parameters) != (policy.pin, policy.digest):
         raise ConfigurationError(Code.POLICY_INVALID, "the pins are not this policy's", pointer="pins")
-    candidates = CaseView.of(case, policy.entitlement).candidates()
+    everything = CaseView.of(case, policy.entitlement).candidates()
+    candidates = [facts for facts in everything if policy.about(facts.completion.document)]
     if not candidates:
         return _without_completion(case, policy, pins)
     judged, chosen = _choose(candidates, policy, case.holding)
@@ -115,10 +117,11 @@ def evaluate(case: Case, policy: Policy, pins: Pins) -> Verdict:
         office=_office(chosen.facts),
         dispatched_by=row.dispatched_by if row and row.category is Category.DISPATCHED else None,
         waiting=_waiting(candidates, policy, chosen),
-        not_evaluated=policy.not_evaluated_at(chosen.facts.day),
+        not_evaluated=policy.not_evaluated_at(chosen.facts.day, chosen.facts.completion.level),
         facts=_all_ids(case),
         pins=pins,
         reviews=_second_roster(chosen) if granted else _questions(judged),
+        others=case.others if policy.exclusive else None,
     )
 
 
@@ -139,6 +142,7 @@ def _without_completion(case: Case, policy: Policy, pins: Pins) -> Verdict:
         facts=_all_ids(case),
         pins=pins,
         merged_into=case.merged_into,
+        others=case.others if policy.exclusive else None,
     )
 
 
@@ -260,6 +264,7 @@ def trace(verdict: Verdict) -> dict[str, Any]:
 
     The holding's certificate number is left out: some issuers build it from the id number.
     """
+    others = {} if verdict.others is None else {"others": sorted(verdict.others)}
     said = {
         "state": verdict.state.value,
         "entitlement": verdict.entitlement,
@@ -291,6 +296,7 @@ def trace(verdict: Verdict) -> dict[str, Any]:
             "normaliser": verdict.pins.normaliser,
         },
         "reviews": [{"kind": need.kind, "about": list(need.about)} for need in verdict.reviews],
+        **others,
     }
     # Said only where it applies: what was recorded before there was such a thing must read the same again.
     if verdict.merged_into is not None:

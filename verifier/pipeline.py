@@ -33,7 +33,7 @@ from verifier.identity import NORMALISER
 from verifier.judging import Judgement
 from verifier.keeping import Kept
 from verifier.keyring import Register
-from verifier.model.decision import Pins
+from verifier.model.decision import Pins, State
 from verifier.model.delivery import (
     DeliveryId,
     DeliveryOutcome,
@@ -310,15 +310,39 @@ def decide(
     appended: list[NewDecision] = []
     canonical = tx.canonical(learners)
     everyone = {*canonical, *canonical.values()}
-    for policy in rulebook.policies:
-        changed = []
-        for judgement in _judged(tx, everyone, policy, rulebook, at):
-            tx.open_reviews(judgement.case.learner_id, judgement.verdict.reviews, at)
-            if judgement.changed:
-                changed.append(judging.decision(judgement, at, new_id))
-        tx.append_decisions(changed)
-        appended += changed
+    moved = {policy.entitlement: everyone for policy in rulebook.policies}
+    while any(moved.values()):
+        # Whoever holds a grant keeps it, so that a turn after the first only gives: there is an end to it.
+        wanted, moved = moved, {policy.entitlement: set() for policy in rulebook.policies}
+        for policy in rulebook.policies:
+            concerned = wanted[policy.entitlement]
+            new, taken = _decide_under(tx, concerned, policy, rulebook, at, new_id) if concerned else ([], ())
+            appended += new
+            for other in rulebook.policies:
+                if other.excluded_by(policy.entitlement):
+                    moved[other.entitlement].update(taken, (canonical.get(who, who) for who in taken))
     return appended
+
+
+def _decide_under(
+    tx: DeciderTransaction,
+    learners: Collection[LearnerId],
+    policy: Policy,
+    rulebook: Rulebook,
+    at: datetime,
+    new_id: NewId,
+) -> tuple[list[NewDecision], Collection[LearnerId]]:
+    """Decide under one policy; the decisions appended, and whose grant came or went."""
+    appended, taken = [], set()
+    for judgement in _judged(tx, learners, policy, rulebook, at):
+        who = judgement.case.learner_id
+        tx.open_reviews(who, judgement.verdict.reviews, at)
+        if judgement.changed:
+            appended.append(judging.decision(judgement, at, new_id))
+            if (judgement.case.holding is not None) != (judgement.verdict.state is State.GRANTED):
+                taken.add(who)
+    tx.append_decisions(appended)
+    return appended, taken
 
 
 def judgements(
@@ -351,5 +375,5 @@ def _judged(
     pins = rulebook.pins(policy)
     for who in sorted(cases):
         case, before = rulebook.register.applied_to(cases[who]), latest.get(who)
-        if case.completions or before is not None:
+        if before is not None or any(policy.about(fact.document) for fact in case.completions):
             yield judging.judge(case, before, policy, pins)

@@ -2,7 +2,7 @@
 
 1. the policy's parameters and the trust register by the digests that the decision pins, as they were adopted;
 2. the facts by the ids that it names, whatever superseded them since;
-3. the live grant of that moment, from the revision that granted it;
+3. the live grant of that moment, from the revision that granted it; of other entitlements what it names;
 4. the same evaluation as of the same moment; its trace must be the stored one, byte for byte.
 
 After a lawful erasure the names are gone, and the answer is that the decision can no longer be replayed; the
@@ -87,6 +87,7 @@ def _again(
         {(fact.issuer, fact.number_scope, fact.number): fact for fact in revocations},
         _holding(tx, decision),
         decision.trace.get("merged_into"),
+        frozenset(decision.trace.get("others", ())),
     )
     verdict = eligibility.evaluate(register.applied_to(case), policy, pins)
     return rfc8785.dumps(eligibility.trace(verdict))

@@ -163,7 +163,8 @@ class _Desk:
     def person(self, case: Case, latest: LatestTrace | None) -> PersonStanding:
         view = CaseView.of(self.register.applied_to(case), self.policy.entitlement)
         shown: list[CompletionStanding] = []
-        for completion in sorted(case.completions, key=lambda fact: (fact.completed_at, fact.fact_id)):
+        business = (fact for fact in case.completions if self.policy.about(fact.document))
+        for completion in sorted(business, key=lambda fact: (fact.completed_at, fact.fact_id)):
             covering = view.covering(completion)
             own = [row for row in covering if row.uscc == self.uscc]
             if own or not covering:

@@ -129,7 +129,7 @@ def _slice_from(
 def _before(
     tx: TriedTransaction, learners: Collection[LearnerId], rulebook: Rulebook
 ) -> Mapping[tuple[LearnerId, Entitlement], LatestDecision]:
-    entitlements = {policy.entitlement for policy in (rulebook.policy,)}
+    entitlements = {policy.entitlement for policy in rulebook.policies}
     return {
         (learner, entitlement): latest
         for entitlement in entitlements

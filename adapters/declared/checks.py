@@ -209,15 +209,26 @@ def _check_certificate(document: Document) -> None:
         _check_tables(document)
 
 
-def _check_tables(document: Document) -> None:
-    values, at = document.values, "certificate"
-    said, members = values[at], values.get("certificate.fields", {})
-    needed = {"fields": True, "id_kinds": True, "documents": bool(members.get("document"))}
+def _check_words(document: Document, at: str, members: Mapping[str, Any]) -> None:
+    values = document.values
+    needed = {
+        "fields": True,
+        "id_kinds": True,
+        "documents": bool(members.get("document")),
+        "levels": bool(members.get("level")),
+    }
     for name, wanted in needed.items():
         if wanted and not values.get(f"{at}.{name}"):
             document.fault(at, name, "缺少本节", "this table is missing")
-    if not needed["documents"] and "certificate.documents" in values and members:
-        document.fault(at, "documents", "没有 document 字段", "there is no document field")
+    for name, field in (("documents", "document"), ("levels", "level")):
+        if not needed[name] and f"{at}.{name}" in values and members:
+            document.fault(at, name, f"没有 {field} 字段", f"there is no {field} field")
+
+
+def _check_tables(document: Document) -> None:
+    values, at = document.values, "certificate"
+    said, members = values[at], values.get("certificate.fields", {})
+    _check_words(document, at, members)
     if "certificate.known" in values and said["kind"] is not CertificateKind.OPEN_BADGE:
         document.fault(at, "known", "只用于 open-badge", "for open-badge alone")
     if said.get("other_names") and not said["joined"]:

@@ -269,6 +269,7 @@ def _certificate(values: Mapping[str, Values]) -> Certificate:
         **members,
         documents=dict(values.get("certificate.documents", {})),
         id_kinds=dict(values["certificate.id_kinds"]),
+        levels=dict(values.get("certificate.levels", {})),
     )
     content = _text(said["content"], said["limit"])
     assert content
@@ -288,7 +289,7 @@ def _certificate(values: Mapping[str, Values]) -> Certificate:
 
 
 def _joined(said: Values, members: Values) -> Canonical:
-    optional = {members["document"], members["revision"]} - {""}
+    optional = {members["document"], members["revision"], members["level"]} - {""}
     required = {
         value for name, value in members.items() if isinstance(value, str) and not name.endswith("_format")
     }

@@ -17,7 +17,7 @@ from adapters.declared.canonical import Carried, Digits, ParameterAlgorithm, Par
 from adapters.declared.certificates import ContentEncoding
 from adapters.declared.forms import FLAG, MEMBER, PLACE, Form
 from adapters.declared.message import ItemsForm, Scope
-from verifier.model.certificate import CertificateKind, DocumentKind
+from verifier.model.certificate import CertificateKind, DocumentKind, SkillLevel
 from verifier.model.delivery import EventKind
 from verifier.model.person import ClaimedKind
 from verifier.model.time import TimeFormat
@@ -235,9 +235,11 @@ SECTIONS: Final[Mapping[str, Section]] = MappingProxyType(
                 Key("issued_format", TIME),
                 Key("document", MEMBER, ""),
                 Key("revision", MEMBER, ""),
+                Key("level", MEMBER, ""),
             )
         ),
         "certificate.documents": Section(words=forms.choice(DocumentKind)),
+        "certificate.levels": Section(words=forms.choice(SkillLevel)),
         "certificate.id_kinds": Section(words=forms.choice(ClaimedKind)),
         "certificate.known": Section(words=PLACE),
         "answer": Section(

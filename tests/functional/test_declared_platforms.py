@@ -364,6 +364,17 @@ def test_a_certificate_that_cannot_be_read_is_described_as_far_as_it_can() -> No
         assert told["items"][0]["certificate"]["document"] == kind
 
 
+def test_the_level_of_a_certificate_is_shown_as_it_would_be_read() -> None:
+    mapped: profiles.Changes = {
+        "certificate.fields.level": "level",
+        "certificate.levels": {"3": "高级工"},
+    }
+    sample = samples.read(b"POST /v1/callbacks/x\n\n")
+    for said, level in (("3", "高级工"), (3, "高级工"), ("7", None), (None, None)):
+        report = words.describe(tried(mapped, done(level=said)), sample, show_personal=False)
+        assert report["items"][0]["certificate"]["level"] == level
+
+
 def test_an_access_token_is_never_in_a_sample() -> None:
     bearer: profiles.Changes = {"authenticity": {"scheme": "bearer"}, "delivery.id": "id"}
     assert not tried(bearer, {"id": "d-1", **done()}).proven

@@ -9,6 +9,8 @@ absent when not stated.
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +20,8 @@ import yaml
 
 from verifier.eligibility import evaluate, explain, trace
 from verifier.identity import person_name
-from verifier.model.certificate import DocumentKind
-from verifier.model.decision import Case, Holding, Met, NotMet, State, Unknown, Verdict
+from verifier.model.certificate import DocumentKind, SkillLevel
+from verifier.model.decision import Case, Entitlement, Holding, Met, NotMet, State, Unknown, Verdict
 from verifier.model.delivery import PlatformSlug
 from verifier.model.facts import (
     AdmissionFact,
@@ -41,9 +43,10 @@ from verifier.model.facts import (
 )
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.trust import Recognition
-from verifier.policy import load
+from verifier.policy import Policy, load
 
 HERE: Final = Path(__file__).parent
+PARAMETERS: Final = HERE.parents[1] / "verifier/policy/parameters"
 POLICY: Final = load((HERE.parents[1] / "verifier/policy/parameters/online-training-month.toml").read_bytes())
 PINS: Final = POLICY.pins(register="0" * 64, normaliser="1")
 LEARNER: Final = LearnerId("p1")
@@ -75,8 +78,11 @@ KEYS: Final = {
         "暂缓",
         "异议",
         "期望",
+        "其他占用",
+        "互斥",
+        "综合课程",
     },
-    "结业": {"号", "时间", "发证", "平台", "种类", "姓名", "撤销", "失密", "弱身份", "并入"},
+    "结业": {"号", "时间", "发证", "平台", "种类", "姓名", "撤销", "失密", "弱身份", "并入", "等级", "课程"},
     "花名册": {"企业", "自", "至", "类别", "派遣单位", "姓名", "录入"},
     "准入": {"企业", "自", "至", "受理机构"},
     "扩大范围": {"企业", "自", "至"},
@@ -121,7 +127,7 @@ def completion(row: Table) -> CompletionFact:
         completed_at=at,
         issued_at=moment(row["发证"]) if "发证" in row else at,
         document=DocumentKind(row.get("种类", "课程培训合格证明")),
-        course_code="K1",
+        course_code=row.get("课程", "K1"),
         course_title="安全生产",
         organisation="培训机构",
         key_id="k1",
@@ -129,6 +135,7 @@ def completion(row: Table) -> CompletionFact:
         holder=person_name(row.get("姓名", "测试员甲")),
         recorded_at=recorded({}),
         source=SOURCE,
+        level=SkillLevel(row["等级"]) if "等级" in row else None,
     )
 
 
@@ -241,6 +248,7 @@ def build(situation: Table) -> Case:
         else None,
         **acts(situation),
         doubtful=frozenset(FactId(row["号"]) for row in done if row.get("失密")),
+        others=frozenset(Entitlement(name) for name in situation.get("其他占用", [])),
     )  # fmt: skip
 
 
@@ -309,3 +317,84 @@ def test_there_are_at_least_forty_five_situations_and_no_name_twice() -> None:
     names = [str(param.id) for param in SITUATIONS]
     assert len(names) >= 45
     assert len(set(names)) == len(names)
+
+
+# --- further policies: each directory is named like its parameter file
+
+
+FURTHER: Final = [
+    pytest.param(path.parent.name, situation, id=f"{path.parent.name}/{path.stem}: {situation['情形']}")
+    for path in sorted(HERE.glob("*/*.yaml"))
+    for situation in yaml.safe_load(path.read_text("utf-8"))
+]
+
+
+def further(name: str, situation: Table) -> Policy:
+    """A further policy; with the switches that the situation turns on."""
+    text = (PARAMETERS / f"{name}.toml").read_text("utf-8")
+    if "互斥" in situation:
+        off = "value = [] # 开启互斥"
+        assert off in text
+        text = text.replace(off, f"value = {json.dumps(situation['互斥'])} #")
+    if "综合课程" in situation:
+        courses = json.dumps(situation["综合课程"])
+        text += (
+            f"\n[[parameters.comprehensive_courses]]\nfrom = 1900-01-01\nvalue = {courses}\n"
+            'reference = "情形"\nreading = true\n'
+        )
+    return load(text.encode())
+
+
+def judged(name: str, situation: Table) -> tuple[Verdict, Policy]:
+    policy, case = further(name, situation), build(situation)
+    given_up = tuple(replace(one, entitlement=policy.entitlement) for one in case.releases)
+    case = replace(case, releases=given_up)
+    return evaluate(case, policy, policy.pins(register="0" * 64, normaliser="1")), policy
+
+
+@pytest.mark.parametrize(("name", "situation"), FURTHER)
+def test_a_situation_of_a_further_policy_gets_exactly_the_stated_answer(name: str, situation: Table) -> None:
+    stated = dict(situation["期望"])
+    amount = stated.pop("金额", None)
+    verdict, _ = judged(name, situation)
+    assert answer(verdict, stated) == stated
+    if amount is not None:
+        assert verdict.not_evaluated[0] == amount
+
+
+@pytest.mark.parametrize(("name", "situation"), FURTHER)
+def test_what_other_entitlements_are_held_stands_in_a_trace_only_where_they_exclude(
+    name: str, situation: Table
+) -> None:
+    said = trace(judged(name, situation)[0])
+    assert said.get("others") == (sorted(situation.get("其他占用", [])) if "互斥" in situation else None)
+
+
+def test_every_clause_of_the_further_policies_has_situations_for_every_answer_it_can_give() -> None:
+    seen, clauses = set(), dict[str, Policy]()
+    for param in FURTHER:
+        name, situation = param.values
+        verdict, policy = judged(str(name), situation)  # type: ignore[arg-type]  # values are typed as object
+        seen |= {(name, result.clause, type(result.outcome)) for result in verdict.clauses}
+        clauses[str(name)] = policy
+    wanted = {
+        (name, clause.id, kind)
+        for name, policy in clauses.items()
+        for clause in policy.clauses
+        for kind in (Met, NotMet, Unknown)
+    }
+    shared = {
+        ("within-campaign", Unknown),
+        ("one-grant", NotMet),  # said of those who wait; the verdict speaks of the holder
+        ("no-exclusion", Unknown),
+        ("person-identified", NotMet),
+        ("not-released", Unknown),
+        ("not-suspended", NotMet),
+    }
+    never = {(name, clause, kind) for name in clauses for clause, kind in shared}
+    never |= {
+        ("skill-upgrade", "skill-level", NotMet),
+        ("comprehensive-training", "training-passed", Unknown),
+    }
+    assert wanted - seen == never
+    assert set(clauses) == {"skill-upgrade", "comprehensive-training"}

@@ -118,6 +118,9 @@ class FakeStore:
             name_decisions=tuple(fact for fact in mine if isinstance(fact, NameDecisionFact)),
             recognised={},
             holding=self.holdings.get((who, entitlement)),
+            others=frozenset(
+                other for owner, other in self.holdings if owner == who and other != entitlement
+            ),
         )
 
     # --- what is kept of items

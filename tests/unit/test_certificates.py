@@ -26,6 +26,7 @@ from verifier.model.certificate import (
     CertificateKind,
     DocumentKind,
     SignedCertificate,
+    SkillLevel,
     VerifiedCertificate,
 )
 from verifier.model.delivery import PlatformSlug
@@ -424,6 +425,33 @@ def test_8_a_time_of_another_format_is_refused(moment: object) -> None:
 def test_8_words_for_documents_are_mapped_and_unknown_ones_are_other() -> None:
     assert _verify(_token(lx="等级证书")).document is DocumentKind.SKILL_LEVEL
     assert _verify(_token(lx="奖状")).document is DocumentKind.OTHER
+
+
+LEVELS = {"3": SkillLevel.SENIOR, "二级": SkillLevel.TECHNICIAN}
+
+
+@pytest.mark.parametrize(
+    ("stated", "level"),
+    [
+        ("二级", SkillLevel.TECHNICIAN),
+        ("3", SkillLevel.SENIOR),
+        (3, SkillLevel.SENIOR),
+        ("三级", None),
+        (True, None),
+        (None, None),
+        (["3"], None),
+    ],
+)
+def test_8_a_level_is_mapped_and_what_is_not_one_is_not_known(
+    stated: object, level: SkillLevel | None
+) -> None:
+    fields = replace(FIELDS, level="dj", levels=LEVELS)
+    assert _verify(_token(dj=stated), fields=fields).level is level
+
+
+def test_8_a_form_without_a_level_or_a_certificate_without_it_states_none() -> None:
+    assert _verify(_token(dj="二级")).level is None
+    assert _verify(_token(), fields=replace(FIELDS, level="dj", levels=LEVELS)).level is None
 
 
 def test_8_an_unknown_kind_of_identifier_is_kept_as_it_came() -> None:

@@ -127,6 +127,12 @@ WRONG: list[tuple[Changes, str]] = [
     ({"certificate.fields.issued_format": "iso"}, "certificate.fields.issued_format"),
     ({"certificate.fields.document": "type"}, "certificate.documents"),
     ({"certificate.documents": {"proof": "课程培训合格证明"}}, "certificate.documents"),
+    ({"certificate.fields.level": "level"}, "certificate.levels"),
+    ({"certificate.levels": {"3": "高级工"}}, "certificate.levels"),
+    (
+        {"certificate.fields.level": "level", "certificate.levels": {"3": "三级", "4": "中级工"}},
+        "certificate.levels.3",
+    ),
     ({"certificate.id_kinds": None}, "certificate.id_kinds"),
     ({"certificate.id_kinds": {}}, "certificate.id_kinds"),
     ({"certificate.id_kinds.2": "passport"}, "certificate.id_kinds.2"),

@@ -457,7 +457,8 @@ def test_a_trace_states_every_member_of_its_verdict() -> None:
         "answer": "met",
         "why": "该人员的1个月补贴资格未被其他结业记录占用。",
     }
-    assert said.keys() == set(Verdict.__slots__) - {"merged_into"}
+    # Said only where it applies: whose case it is instead, and what others an exclusive policy stands on.
+    assert said.keys() == set(Verdict.__slots__) - {"merged_into", "others"}
     pending = trace(judge(replace(CASE, employments=rows)))
     assert pending["reviews"] == [
         {"kind": "employer_choice", "about": ["C1", "row-E1-2021-01-01", "row-E2-2021-01-01"]}

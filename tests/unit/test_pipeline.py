@@ -356,3 +356,112 @@ def test_a_rulebook_has_a_policy_and_no_two_about_one_entitlement(policies: tupl
     with pytest.raises(ConfigurationError) as refused:
         Rulebook(policies, REGISTER)
     assert refused.value.code is Code.POLICY_INVALID
+
+
+# Exclusion between entitlements
+
+
+def exclusive(name: str, *others: str) -> Policy:
+    """The main policy under another name, not granted beside others."""
+    text = WRITTEN.replace('"online-training-month"', f'"{name}"')
+    last = "]\n\n# 通知提到"
+    assert last in text
+    text = text.replace(last, '  { id = "no-exclusion", revision = 1 },\n' + last)
+    listed = ", ".join(f'"{other}"' for other in others)
+    return load(
+        (
+            f"{text}\n[[parameters.excluded_by]]\nfrom = 1900-01-01\nvalue = [{listed}]\n"
+            'reference = "test"\nreading = true\n'
+        ).encode()
+    )
+
+
+def decided(store: FakeStore, *policies: Policy) -> list[tuple[str, State]]:
+    """What is newly decided about the one learner, in the order of its being appended."""
+    learner = next(iter(store.identifiers.values()))
+    rulebook = Rulebook(policies, REGISTER)
+    found = pipeline.decide(store, [learner], rulebook, NOW, store.new_id)
+    assert pipeline.decide(store, [learner], rulebook, NOW, store.new_id) == []
+    return [(new.entitlement, new.state) for new in found]
+
+
+@pytest.mark.usefixtures("verified")
+def test_beside_what_is_granted_already_an_exclusive_entitlement_is_refused() -> None:
+    store, _ = granted()
+    assert decided(store, POLICY, exclusive("b", POLICY.entitlement)) == [("b", State.REFUSED)]
+    [outcome] = [
+        clause["outcome"]
+        for clause in store.decisions[-1].trace["clauses"]
+        if clause["clause"] == "no-exclusion"
+    ]
+    assert outcome["answer"] == "not_met"
+    assert store.decisions[-1].trace["others"] == [POLICY.entitlement]
+
+
+@pytest.mark.usefixtures("verified")
+def test_with_the_switch_off_both_are_granted_and_no_trace_speaks_of_the_other() -> None:
+    store, _ = granted()
+    assert decided(store, POLICY, exclusive("b")) == [("b", State.GRANTED)]
+    assert not any("others" in new.trace for new in store.decisions)
+
+
+@pytest.mark.usefixtures("verified")
+def test_of_two_that_exclude_each_other_the_first_in_the_rulebooks_order_is_granted() -> None:
+    store, learner = granted()
+    store.decisions.clear()
+    store.holdings.clear()
+    assert decided(store, exclusive("a", "b"), exclusive("b", "a")) == [
+        ("a", State.GRANTED),
+        ("b", State.REFUSED),
+    ]
+    assert set(store.holdings) == {(learner, "a")}
+
+
+@pytest.mark.usefixtures("verified")
+def test_what_was_granted_first_stays_when_the_other_excludes_it_or_the_switch_is_turned_on() -> None:
+    store, learner = granted()
+    decided(store, POLICY, exclusive("b"))
+    # Both hold; now each excludes the other. Nobody loses what they have by a switch.
+    late = exclusive(POLICY.entitlement, "b")
+    assert decided(store, late, exclusive("b", POLICY.entitlement)) == [
+        (POLICY.entitlement, State.GRANTED),
+        ("b", State.GRANTED),
+    ]
+    assert len([owner for owner, _ in store.holdings if owner == learner]) == 2
+
+
+@pytest.mark.usefixtures("verified")
+def test_once_the_other_falls_the_excluded_one_is_granted_in_the_same_transaction() -> None:
+    store, _ = granted()
+    first, second = exclusive("b", POLICY.entitlement), POLICY
+    assert decided(store, first, second) == [("b", State.REFUSED)]
+    # A main policy whose window is over: its grant falls, after the other one was asked.
+    over = load(
+        WRITTEN.replace(
+            "first = 2021-02-01, last = 2021-12-31", "first = 2021-02-01, last = 2021-02-28"
+        ).encode()
+    )
+    assert decided(store, first, over) == [
+        (POLICY.entitlement, State.REFUSED),
+        ("b", State.GRANTED),
+    ]
+
+
+@pytest.mark.usefixtures("verified")
+def test_three_that_exclude_each_other_in_a_ring_come_to_an_end() -> None:
+    store, learner = granted()
+    store.decisions.clear()
+    store.holdings.clear()
+    ring = (exclusive("a", "c"), exclusive("b", "a"), exclusive("c", "b"))
+    assert decided(store, *ring) == [("a", State.GRANTED), ("b", State.REFUSED), ("c", State.GRANTED)]
+    assert set(store.holdings) == {(learner, "a"), (learner, "c")}
+
+
+@pytest.mark.usefixtures("verified")
+def test_what_is_none_of_a_policys_business_is_not_decided_under_it() -> None:
+    store, learner = granted()
+    parameters = Settings().policy.parent
+    skill = load((parameters / "skill-upgrade.toml").read_bytes())
+    comprehensive = load((parameters / "comprehensive-training.toml").read_bytes())
+    assert decided(store, POLICY, skill, comprehensive) == [(comprehensive.entitlement, State.REFUSED)]
+    assert (learner, skill.entitlement) not in store.holdings

@@ -14,11 +14,16 @@ from typing import Final, get_args
 import pytest
 
 from verifier.errors import Code, ConfigurationError
-from verifier.policy import CLAUSES, Clause, ClauseFacts, load, rules
+from verifier.model.certificate import DocumentKind, SkillLevel
+from verifier.model.decision import Entitlement
+from verifier.model.facts import Category
+from verifier.policy import CLAUSES, Clause, ClauseFacts, load, rules, rules_further
 from verifier.policy.clauses import Read, clause
 from verifier.policy.loader import AMOUNT_MISSING
 from verifier.policy.parameters import (
     MOST_NAMES,
+    Categories,
+    Courses,
     OncePer,
     StaffScope,
     SubsidyMonth,
@@ -32,6 +37,12 @@ ROOT: Final = Path(__file__).parents[2]
 RAW: Final = (ROOT / "verifier/policy/parameters/online-training-month.toml").read_bytes()
 POLICY: Final = load(RAW)
 TEXT: Final = RAW.decode()
+PACKAGED: Final = [load(path.read_bytes()) for path in sorted((ROOT / "verifier/policy").rglob("*.toml"))]
+SKILL: Final = (ROOT / "verifier/policy/parameters/skill-upgrade.toml").read_text(encoding="utf-8")
+COMPREHENSIVE: Final = (ROOT / "verifier/policy/parameters/comprehensive-training.toml").read_text(
+    encoding="utf-8"
+)
+MODULES: Final = (rules, rules_further)
 DAY: Final = date(2021, 3, 15)
 AMOUNT: Final = (
     '\n[[parameters.standard_amount]]\nfrom = {start}\nto = {end}\nvalue = "{yuan}"\nreference = "test"\n'
@@ -56,7 +67,10 @@ def test_the_released_policy_names_every_clause_once_in_the_written_order() -> N
         ("not-suspended", 1),
         ("one-month", 2),
     ]
-    assert {one.id for one in POLICY.clauses} == {name for name, _ in CLAUSES}
+
+
+def test_every_clause_stands_in_a_policy_that_comes_with_the_service() -> None:
+    assert {one.id for policy in PACKAGED for one in policy.clauses} == {name for name, _ in CLAUSES}
 
 
 def test_the_revision_before_is_still_read_as_it_was_released() -> None:
@@ -103,7 +117,10 @@ def digest(source: str) -> str:
 
 
 def test_no_released_revision_of_a_clause_was_edited() -> None:
-    """A changed clause needs a new function with the next revision, and a new line in released.json."""
+    """A changed clause needs a new function with the next revision, and a new line in released.json.
+
+    A function that stands under two ids bears both of them in its decorators or beside them.
+    """
     found = {
         f"{name}@{revision}": digest("\n".join((inspect.getsource(one.judge), one.title, one.citation)))
         for (name, revision), one in CLAUSES.items()
@@ -112,7 +129,12 @@ def test_no_released_revision_of_a_clause_was_edited() -> None:
 
 
 def test_clauses_share_no_function_of_their_module_that_could_change_under_them() -> None:
-    functions = {name for name, thing in vars(rules).items() if inspect.getmodule(thing) is rules}
+    functions = {
+        name
+        for module in MODULES
+        for name, thing in vars(module).items()
+        if inspect.getmodule(thing) is module
+    }
     assert functions - {"CLAUSES"} == {one.judge.__name__ for one in CLAUSES.values()}
 
 
@@ -148,11 +170,23 @@ def test_a_clause_declares_exactly_the_facts_it_looks_at(one: Clause) -> None:
     assert set(get_args(Read)) <= {field.name for field in fields(ClauseFacts)}
 
 
+@pytest.mark.parametrize("one", CLAUSES.values(), ids=lambda one: one.id)
+def test_a_clause_declares_exactly_the_parameters_it_asks_for(one: Clause) -> None:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(one.judge)))
+    asked = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        if isinstance(node.value, ast.Name) and node.value.id == "parameters"
+    }
+    assert asked == {*one.needs, *one.may}
+
+
 def test_every_missing_thing_has_chinese_words() -> None:
-    tree = ast.parse(inspect.getsource(rules))
     said = {
         node.args[1].value
-        for node in ast.walk(tree)
+        for module in MODULES
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Unknown"
         if isinstance(node.args[1], ast.Constant)
     }
@@ -198,8 +232,9 @@ def test_a_value_missing_on_a_day_is_an_error_and_never_a_default() -> None:
     (window,) = POLICY.schedules["window"]
     short = {**POLICY.schedules, "window": (replace(window, start=date(2021, 4, 1)),)}
     for schedules in (short, {**POLICY.schedules, "window": ()}, {}):
+        parameters = in_force(schedules, DAY)
         with pytest.raises(ConfigurationError) as caught:
-            in_force(schedules, DAY)
+            _ = parameters.window
         assert (caught.value.code, caught.value.pointer) == (Code.POLICY_INVALID, "parameters.window")
 
 
@@ -305,3 +340,130 @@ def test_what_is_not_toml_in_utf_8_is_refused(raw: bytes) -> None:
     with pytest.raises(ConfigurationError) as caught:
         load(raw)
     assert caught.value.code is Code.POLICY_INVALID
+
+
+# What a policy's parameters are follows from its clauses
+
+
+def test_a_policy_need_not_have_what_its_clauses_do_not_ask_for() -> None:
+    policy = load(SKILL.encode())
+    parameters = policy.parameters_at(DAY)
+    assert parameters.categories == Categories((Category.SHIFTED_REST, Category.AT_POST))
+    assert not parameters.excluded_by.entitlements
+    with pytest.raises(ConfigurationError) as caught:
+        _ = parameters.staff_scope
+    assert caught.value.pointer == "parameters.staff_scope"
+
+
+@pytest.mark.parametrize("name", ["window", "categories", "excluded_by", "once_per"])
+def test_a_policy_must_have_what_its_clauses_need(name: str) -> None:
+    head, _, rest = SKILL.partition(f"[[parameters.{name}]]")
+    text = head + "".join(rest.partition("[[")[1:])
+    assert refused(text).pointer == f"parameters.{name}"
+
+
+def test_what_no_clause_of_a_policy_asks_for_may_not_stand_in_it() -> None:
+    for text, name in (
+        (TEXT, "comprehensive_courses"),
+        (TEXT, "categories"),
+        (SKILL, "staff_scope"),
+    ):
+        value = f"\n[[parameters.{name}]]\nfrom = 1900-01-01\nvalue = 1\nreference = 'x'\nreading = true\n"
+        assert refused(text + value).pointer == f"parameters.{name}"
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (SkillLevel.JUNIOR, "初级工不高于1800.00元"),
+        (SkillLevel.INTERMEDIATE, "中级工不高于1800.00元"),
+        (SkillLevel.SENIOR, "高级工不高于4000.00元"),
+        (SkillLevel.TECHNICIAN, "技师不高于5000.00元"),
+        (SkillLevel.SENIOR_TECHNICIAN, "高级技师不高于6000.00元"),
+    ],
+)
+def test_a_ceiling_is_stated_as_one_and_never_as_the_amount(level: SkillLevel, said: str) -> None:
+    policy = load(SKILL.encode())
+    first, *rest = policy.not_evaluated_at(DAY, level)
+    assert first == f"补贴金额：通知规定{said}；当地标准未配置"
+    assert tuple(rest) == policy.not_evaluated
+    assert said in policy.not_evaluated_at(DAY)[0]
+    assert policy.parameters_at(DAY).standard_amount is None
+
+
+def test_the_ceiling_of_comprehensive_training_is_stated_until_a_standard_is_configured() -> None:
+    policy = load(COMPREHENSIVE.encode())
+    assert policy.not_evaluated_at(DAY)[0] == "补贴金额：通知规定不超过500.00元；当地标准未配置"
+    amount = AMOUNT.format(start="2021-03-01", end="2021-03-31", yuan="300.00")
+    assert load((COMPREHENSIVE + amount).encode()).not_evaluated_at(DAY) == policy.not_evaluated
+
+
+def test_what_the_two_further_policies_read_into_the_notice_is_said_to_be_a_reading() -> None:
+    text = {"categories", "ceiling", "ceilings"}
+    for policy in (load(SKILL.encode()), load(COMPREHENSIVE.encode())):
+        for name, dates in policy.schedules.items():
+            assert all(dated.reference and dated.reading is (name not in text) for dated in dates)
+
+
+def test_a_policy_says_which_documents_are_its_business() -> None:
+    kinds = list(DocumentKind)
+    assert [POLICY.about(kind) for kind in kinds] == [True, True, True]
+    assert [load(SKILL.encode()).about(kind) for kind in kinds] == [False, True, True]
+    assert [load(COMPREHENSIVE.encode()).about(kind) for kind in kinds] == [True, False, False]
+
+
+NOTHING: Final = "value = [] #"
+COURSES: Final = (
+    "\n[[parameters.comprehensive_courses]]\nfrom = 2021-02-01\nvalue = {value}\nreference = 'x'\n"
+    "reading = true\n"
+)
+FURTHER: Final = [
+    (SKILL, NOTHING, "value = 1 #", "parameters.excluded_by.0.value"),
+    (SKILL, NOTHING, 'value = ["Online"] #', "parameters.excluded_by.0.value.0"),
+    (SKILL, NOTHING, 'value = ["skill-upgrade"] #', "parameters.excluded_by.0.value"),
+    (SKILL, '"调休不歇班", "留岗"', '"在岗"', "parameters.categories.0.value.0"),
+    (SKILL, '"调休不歇班", "留岗"', "", "parameters.categories.0.value"),
+    (SKILL, '"初级工" = "1800.00", ', "", "parameters.ceilings.0.value.初级工"),
+    (SKILL, '"高级工" = "4000.00"', '"高级工" = 4000', "parameters.ceilings.0.value.高级工"),
+    (SKILL, '"高级工" =', '"特级技师" = "1.00", "高级工" =', "parameters.ceilings.0.value.特级技师"),
+    (SKILL, 'concerns = ["职业技能等级证书", "其他"]', 'concerns = ["证书"]', "concerns.0"),
+    (SKILL, 'concerns = ["职业技能等级证书", "其他"]', "concerns = []", "concerns"),
+    (COMPREHENSIVE, '"500.00"', '"五百"', "parameters.ceiling.0.value"),
+]
+
+
+@pytest.mark.parametrize(("text", "old", "new", "pointer"), FURTHER)
+def test_a_wrong_value_of_a_further_policy_is_refused_with_its_path(
+    text: str, old: str, new: str, pointer: str
+) -> None:
+    assert old in text
+    assert refused(text.replace(old, new, 1)).pointer == pointer
+
+
+@pytest.mark.parametrize("value", ['["AQ-01"]', '["p1/"]', '["p1/A B"]', "[1]", "[]"])
+def test_a_course_is_named_with_its_platform(value: str) -> None:
+    path = "parameters.comprehensive_courses.0.value"
+    assert refused(COMPREHENSIVE + COURSES.format(value=value)).pointer.startswith(path)
+
+
+def test_courses_count_from_the_day_on_which_they_were_listed() -> None:
+    policy = load((COMPREHENSIVE + COURSES.format(value='["p1/AQ-01"]')).encode())
+    assert policy.parameters_at(date(2021, 1, 31)).comprehensive_courses is None
+    assert policy.parameters_at(date(2021, 2, 1)).comprehensive_courses == Courses(frozenset({"p1/AQ-01"}))
+
+
+def test_one_amount_cannot_be_that_of_five_levels() -> None:
+    amount = AMOUNT.format(start="2021-03-01", end="2021-03-31", yuan="1800.00")
+    assert refused(SKILL + amount).pointer == "parameters.standard_amount"
+
+
+def test_exclusion_is_a_switch_and_off() -> None:
+    online = Entitlement("online-training-month")
+    policy = load(SKILL.encode())
+    assert not policy.exclusive
+    assert not policy.excluded_by(online)
+    switched = load(SKILL.replace(NOTHING, 'value = ["online-training-month"] #').encode())
+    assert switched.exclusive
+    assert switched.excluded_by(online)
+    assert not switched.excluded_by(Entitlement("comprehensive-training"))
+    assert not POLICY.exclusive

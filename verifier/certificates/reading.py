@@ -11,7 +11,7 @@ from typing import Final
 from verifier.certificates.form import Claims, Unverified
 from verifier.errors import CertificateRejected, Code
 from verifier.keyring import Issuer
-from verifier.model.certificate import CertificateFields, DocumentKind, VerifiedCertificate
+from verifier.model.certificate import CertificateFields, DocumentKind, SkillLevel, VerifiedCertificate
 from verifier.model.person import IdentityClaims
 from verifier.model.time import TimeFormat, parse_moment
 from verifier.signatures import strict_json
@@ -60,6 +60,7 @@ def read(
         key_id=key_id,
         algorithm=algorithm,
         content_digest=sha256(strict_json.canonical(dict(unverified.claims))).digest(),
+        level=_level(unverified.claims, fields),
     )
 
 
@@ -67,6 +68,14 @@ def _document(reader: Reader, fields: CertificateFields) -> DocumentKind:
     if not fields.document:
         return DocumentKind.COURSE_PROOF
     return fields.documents.get(reader.text(fields.document), DocumentKind.OTHER)
+
+
+def _level(claims: Claims, fields: CertificateFields) -> SkillLevel | None:
+    """What cannot be read as a level is not known: nothing else about the certificate hangs on it."""
+    found = value(claims, fields.level) if fields.level else None
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        return None
+    return fields.levels.get(str(found))
 
 
 def value(claims: Claims, name: str) -> JsonValue:

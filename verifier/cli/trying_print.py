@@ -23,7 +23,7 @@ from verifier.sandbox import RECEIVE, TriedItem
 
 NOT_CHECKED: Final = "not_checked"
 _PERSONAL: Final = frozenset({"holder_name", "id_number"})
-_TABLES: Final = frozenset({"completed_format", "issued_format", "documents", "id_kinds"})
+_TABLES: Final = frozenset({"completed_format", "issued_format", "documents", "id_kinds", "levels"})
 _KINDS: Final[Mapping[str | None, str]] = MappingProxyType(
     {
         EventKind.COMPLETED: "结业 completed",
@@ -147,6 +147,8 @@ def _claims(signed: SignedCertificate | None) -> Mapping[str, Any]:
         said["id_kind"] = table.id_kinds.get(said["id_kind"], said["id_kind"])
     if isinstance(said.get("document"), str):
         said["document"] = table.documents.get(said["document"], DocumentKind.OTHER)
+    if "level" in said:
+        said["level"] = table.levels.get(str(said["level"]))
     return said
 
 

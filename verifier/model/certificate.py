@@ -37,6 +37,16 @@ class DocumentKind(StrEnum):
     OTHER = "其他"
 
 
+class SkillLevel(StrEnum):
+    """The five levels of a skill-level certificate, in the words of clause 一(一)."""
+
+    JUNIOR = "初级工"
+    INTERMEDIATE = "中级工"
+    SENIOR = "高级工"
+    TECHNICIAN = "技师"
+    SENIOR_TECHNICIAN = "高级技师"
+
+
 @dataclass(frozen=True, slots=True)
 class CertificateFields:
     """Where a platform's certificate keeps each thing.
@@ -47,6 +57,8 @@ class CertificateFields:
 
     ``documents`` maps the platform's own words for the kind of document to ours; an unmapped word is OTHER.
     ``id_kinds`` maps the platform's code of an identifier's kind to ours.
+    ``level`` is where a skill-level certificate states its level, empty where the form has none; ``levels``
+    maps the platform's words or numbers for it to ours, and an unmapped one is not known.
     """
 
     issuer: str
@@ -65,6 +77,8 @@ class CertificateFields:
     issued_format: TimeFormat
     documents: Mapping[str, DocumentKind]
     id_kinds: Mapping[str, str]
+    level: str = ""
+    levels: Mapping[str, SkillLevel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,7 @@ class VerifiedCertificate:
         issued_at: aware UTC; the signing key was judged at this moment.
         content_digest: SHA-256 of the canonical signed content, to tell the same from a corrected one.
             Never stored or shown as it is: it covers personal data.
+        level: the skill level that it states, if it states one that the profile knows.
     """
 
     issuer: str
@@ -117,3 +132,4 @@ class VerifiedCertificate:
     key_id: str
     algorithm: str
     content_digest: bytes = field(repr=False)
+    level: SkillLevel | None = None

@@ -129,6 +129,7 @@ class Case:
         objections: corrections, objections and appeals, in their newest state.
         merged_into: the learner whose case this person's facts are, where that is another one; then
             there are no facts here.
+        others: other entitlements of which the learner holds a grant that was not given back.
     """
 
     learner_id: LearnerId
@@ -148,6 +149,7 @@ class Case:
     holds: tuple[HoldFact, ...] = ()
     objections: tuple[ObjectionFact, ...] = ()
     merged_into: LearnerId | None = None
+    others: frozenset[Entitlement] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class Verdict:
         not_evaluated: what the notice points to but whose text or amount is not configured.
         facts: ids of every fact in the case, sorted.
         merged_into: the learner under whom the person is judged, where that is another one.
+        others: what the case says of other entitlements; None where the policy is not exclusive, so that
+            it does not stand on them.
     """
 
     state: State
@@ -208,6 +212,7 @@ class Verdict:
     pins: Pins
     reviews: tuple[ReviewNeed, ...] = ()
     merged_into: LearnerId | None = None
+    others: frozenset[Entitlement] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
 
-from verifier.model.certificate import DocumentKind
+from verifier.model.certificate import DocumentKind, SkillLevel
 from verifier.model.delivery import PlatformSlug
 from verifier.model.person import LearnerId, PersonName, Uscc
 
@@ -73,6 +73,7 @@ class CompletionFact:
         weak: by what the certificate names its holder, where that is weaker than an identifier (a phone
             number, an account); empty otherwise. Such a completion is a provisional learner's, until a
             reviewer merges that one with a person.
+        level: of a skill-level certificate, where it states one.
     """
 
     fact_id: FactId
@@ -96,6 +97,7 @@ class CompletionFact:
     supersedes: FactId | None = None
     first_received_at: datetime | None = None
     weak: str = ""
+    level: SkillLevel | None = None
 
     @property
     def received_at(self) -> datetime:

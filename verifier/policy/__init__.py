@@ -4,9 +4,9 @@
 answers Met, NotMet or Unknown; a released revision of a clause is never edited, a new one is added.
 """
 
-from verifier.policy.clauses import Clause, ClauseFacts
+from verifier.policy.clauses import PROOFS, Clause, ClauseFacts
 from verifier.policy.loader import Policy, load
 from verifier.policy.parameters import Parameters
-from verifier.policy.rules import CLAUSES
+from verifier.policy.rules_further import CLAUSES
 
-__all__ = ["CLAUSES", "Clause", "ClauseFacts", "Parameters", "Policy", "load"]
+__all__ = ["CLAUSES", "PROOFS", "Clause", "ClauseFacts", "Parameters", "Policy", "load"]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from verifier.errors import Code, ConfigurationError
-from verifier.model.decision import Holding, Outcome
+from verifier.model.decision import Entitlement, Holding, Outcome
 from verifier.model.facts import (
     AdmissionFact,
     CompletionFact,
@@ -55,6 +55,7 @@ class ClauseFacts:
         release: what gave this completion up under this employer.
         hold: the reviewer's suspension that is in force.
         dispute: the worker's open objection against the month being taken.
+        others: other entitlements of which the learner holds a grant that was not given back.
     """
 
     completion: CompletionFact
@@ -74,6 +75,7 @@ class ClauseFacts:
     release: ReleaseFact | None = None
     hold: HoldFact | None = None
     dispute: ObjectionFact | None = None
+    others: frozenset[Entitlement] = frozenset()
 
     @property
     def day(self) -> date:
@@ -123,6 +125,8 @@ class Clause:
 
     Attributes:
         reads: which facts it looks at, for the trace.
+        needs: parameters that a policy with this clause must have.
+        may: parameters that such a policy may have.
     """
 
     id: str
@@ -131,7 +135,21 @@ class Clause:
     citation: str
     reads: tuple[Read, ...]
     judge: Judge
+    needs: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
 
+
+PROOFS: Final = frozenset({"course-proof", "skill-certificate", "training-passed"})
+"""Clauses that ask whether the certificate stands."""
+
+_EARLIER: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "platform-recognised": ("recognised_platforms_only",),
+        "within-period": ("window", "window_basis"),
+        "category-in-scope": ("staff_scope",),
+    }
+)
+"""What clauses need whose first revisions were released before a clause could say so itself."""
 
 _registered: dict[tuple[str, int], Clause] = {}
 REGISTERED: Final[Mapping[tuple[str, int], Clause]] = MappingProxyType(_registered)
@@ -139,7 +157,14 @@ REGISTERED: Final[Mapping[tuple[str, int], Clause]] = MappingProxyType(_register
 
 
 def clause(
-    name: str, *, revision: int, title: str, citation: str, reads: tuple[Read, ...]
+    name: str,
+    *,
+    revision: int,
+    title: str,
+    citation: str,
+    reads: tuple[Read, ...],
+    needs: tuple[str, ...] | None = None,
+    may: tuple[str, ...] = (),
 ) -> Callable[[Judge], Judge]:
     """Register a function as one revision of a clause.
 
@@ -149,6 +174,8 @@ def clause(
         title: in Chinese.
         citation: where it is written, or that it is our reading.
         reads: which facts the function looks at.
+        needs: parameters that a policy with it must have.
+        may: parameters that such a policy may have.
 
     Raises:
         ConfigurationError: POLICY_INVALID, this id and revision is taken.
@@ -157,7 +184,8 @@ def clause(
     def register(judge: Judge) -> Judge:
         if (name, revision) in _registered:
             raise ConfigurationError(Code.POLICY_INVALID, "this clause revision exists already")
-        _registered[name, revision] = Clause(name, revision, title, citation, reads, judge)
+        needed = _EARLIER.get(name, ()) if needs is None else needs
+        _registered[name, revision] = Clause(name, revision, title, citation, reads, judge, needed, may)
         return judge
 
     return register

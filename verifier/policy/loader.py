@@ -12,15 +12,21 @@ from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from verifier.errors import Code, ConfigurationError
+from verifier.model.certificate import DocumentKind, SkillLevel
 from verifier.model.decision import Entitlement, Pins
+from verifier.model.facts import Category
 from verifier.policy.clauses import Clause
 from verifier.policy.parameters import (
     EARLIEST,
     MOST_NAMES,
+    Categories,
+    Ceilings,
+    Courses,
     Dated,
+    Exclusion,
     OncePer,
     Parameters,
     Schedules,
@@ -31,13 +37,19 @@ from verifier.policy.parameters import (
     WindowBasis,
     in_force,
 )
-from verifier.policy.rules import CLAUSES
+from verifier.policy.rules_further import CLAUSES
 
 AMOUNT_MISSING: Final = "当地现行标准（未配置）"
 
+Word = TypeVar("Word", bound=StrEnum)
+
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _YUAN = re.compile(r"[0-9]{1,7}\.[0-9]{2}")
-_OPTIONAL: Final = frozenset({"standard_amount", "names_per_number"})
+_COURSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}/\S{1,128}")
+_NEEDED: Final = frozenset({"once_per", "subsidy_month"})
+"""Parameters of every policy, besides those that its clauses need."""
+_OPTIONAL: Final = frozenset({"ceiling", "ceilings", "standard_amount"})
+"""Parameters that any policy may have, besides those that its clauses may."""
 _DAY: Final = timedelta(days=1)
 
 
@@ -49,6 +61,7 @@ class Policy:
         basis: the documents it rests on, every number under which they are cited.
         clauses: in the order they are answered.
         not_evaluated: what the notice points to but whose text is not at hand; never a clause.
+        concerns: the kinds of document that it is about; empty where it looks at every certificate.
         digest: hex SHA-256 of the file.
     """
 
@@ -60,6 +73,7 @@ class Policy:
     not_evaluated: tuple[str, ...]
     schedules: Schedules = field(repr=False)
     digest: str
+    concerns: frozenset[DocumentKind] = frozenset()
 
     @property
     def pin(self) -> str:
@@ -83,10 +97,40 @@ class Policy:
         """
         return in_force(self.schedules, day)
 
-    def not_evaluated_at(self, day: date) -> tuple[str, ...]:
-        """What a decision on a completion of that day does not look at."""
-        configured = self.parameters_at(day).standard_amount is not None
-        return self.not_evaluated if configured else (AMOUNT_MISSING, *self.not_evaluated)
+    def about(self, document: DocumentKind) -> bool:
+        """Whether a certificate of this kind is any of this policy's business."""
+        return not self.concerns or document in self.concerns
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether it is not granted beside some other entitlement, on whatever day."""
+        return bool(self._excluding())
+
+    def excluded_by(self, entitlement: Entitlement) -> bool:
+        """Whether it is not granted beside this one, on whatever day."""
+        return entitlement in self._excluding()
+
+    def _excluding(self) -> set[Entitlement]:
+        values = [dated.value for dated in self.schedules.get("excluded_by", ())]
+        return {name for value in values if isinstance(value, Exclusion) for name in value.entitlements}
+
+    def not_evaluated_at(self, day: date, level: SkillLevel | None = None) -> tuple[str, ...]:
+        """What a decision on a completion of that day does not look at.
+
+        Args:
+            day: the completion date, in Beijing's calendar.
+            level: of its certificate, where there is one: the ceiling may hang on it.
+        """
+        parameters = self.parameters_at(day)
+        if parameters.standard_amount is not None:
+            return self.not_evaluated
+        if parameters.ceilings is not None:
+            by_level = parameters.ceilings.by_level
+            most = [f"{one}不高于{by_level[one]}元" for one in ([level] if level else by_level)]
+            return (f"补贴金额：通知规定{'、'.join(most)}；当地标准未配置", *self.not_evaluated)
+        if parameters.ceiling is not None:
+            return (f"补贴金额：通知规定不超过{parameters.ceiling}元；当地标准未配置", *self.not_evaluated)
+        return (AMOUNT_MISSING, *self.not_evaluated)
 
 
 def load(raw: bytes) -> Policy:
@@ -104,16 +148,19 @@ def load(raw: bytes) -> Policy:
     except ValueError:
         _refuse("not a TOML file in UTF-8", "")
     keys = ("policy", "revision", "entitlement", "basis", "clauses", "not_evaluated", "parameters")
-    _keys(document, "", required=keys)
+    _keys(document, "", required=keys, optional=("concerns",))
+    clauses = _clauses(document["clauses"])
+    entitlement = Entitlement(_slug(document["entitlement"], "entitlement"))
     return Policy(
         policy_id=_slug(document["policy"], "policy"),
         revision=_positive(document["revision"], "revision"),
-        entitlement=Entitlement(_slug(document["entitlement"], "entitlement")),
+        entitlement=entitlement,
         basis=_texts(document["basis"], "basis"),
-        clauses=_clauses(document["clauses"]),
+        clauses=clauses,
         not_evaluated=_texts(document["not_evaluated"], "not_evaluated"),
-        schedules=_schedules(document["parameters"]),
+        schedules=_schedules(document["parameters"], clauses, entitlement),
         digest=hashlib.sha256(raw).hexdigest(),
+        concerns=_documents(document["concerns"]) if "concerns" in document else frozenset(),
     )
 
 
@@ -198,13 +245,48 @@ def _few(value: object, path: str) -> int:
     return number
 
 
-def _one_of(kind: Callable[[str], Value], words: type[StrEnum]) -> Callable[[object, str], Value]:
-    def read(value: object, path: str) -> Value:
+def _one_of(kind: Callable[[str], Word], words: type[Word]) -> Callable[[object, str], Word]:
+    def read(value: object, path: str) -> Word:
         if not isinstance(value, str) or value not in {word.value for word in words}:
             _refuse("not a value that the rules know", path)
         return kind(value)
 
     return read
+
+
+def _documents(value: object) -> frozenset[DocumentKind]:
+    return frozenset(_words(value, DocumentKind, "concerns"))
+
+
+def _words(value: object, kind: type[Word], path: str) -> tuple[Word, ...]:
+    read = _one_of(kind, kind)
+    return tuple(read(item, f"{path}.{position}") for position, item in enumerate(_list(value, path)))
+
+
+def _categories(value: object, path: str) -> Categories:
+    return Categories(_words(value, Category, path))
+
+
+def _ceilings(value: object, path: str) -> Ceilings:
+    _keys(value, path, required=tuple(level.value for level in SkillLevel))
+    assert isinstance(value, dict)
+    found = {level: _yuan(value[level.value], f"{path}.{level}") for level in SkillLevel}
+    return Ceilings(MappingProxyType(found))
+
+
+def _courses(value: object, path: str) -> Courses:
+    codes = _texts(value, path)
+    for position, code in enumerate(codes):
+        if not _COURSE.fullmatch(code):
+            _refuse("not a course such as platform/code", f"{path}.{position}")
+    return Courses(frozenset(codes))
+
+
+def _exclusion(value: object, path: str) -> Exclusion:
+    # The one list that may be empty: nothing is excluded then.
+    names = _texts(value, path) if value != [] else ()
+    slugs = (_slug(name, f"{path}.{position}") for position, name in enumerate(names))
+    return Exclusion(tuple(Entitlement(slug) for slug in slugs))
 
 
 _READERS: Final[Mapping[str, Callable[[object, str], Value]]] = {
@@ -214,6 +296,11 @@ _READERS: Final[Mapping[str, Callable[[object, str], Value]]] = {
     "staff_scope": _one_of(StaffScope, StaffScope),
     "once_per": _one_of(OncePer, OncePer),
     "subsidy_month": _one_of(SubsidyMonth, SubsidyMonth),
+    "categories": _categories,
+    "comprehensive_courses": _courses,
+    "excluded_by": _exclusion,
+    "ceiling": _yuan,
+    "ceilings": _ceilings,
     "standard_amount": _yuan,
     "names_per_number": _few,
 }
@@ -234,14 +321,21 @@ def _clauses(value: object) -> tuple[Clause, ...]:
     return tuple(found.values())
 
 
-def _schedules(value: object) -> Schedules:
-    optional = tuple(_OPTIONAL)
-    _keys(value, "parameters", required=tuple(sorted(set(_READERS) - _OPTIONAL)), optional=optional)
+def _schedules(value: object, clauses: tuple[Clause, ...], entitlement: Entitlement) -> Schedules:
+    needed = _NEEDED.union(*(clause.needs for clause in clauses))
+    optional = _OPTIONAL.union(*(clause.may for clause in clauses)) - needed
+    _keys(value, "parameters", required=tuple(sorted(needed)), optional=tuple(optional))
     assert isinstance(value, dict)
-    return MappingProxyType({name: _schedule(name, items) for name, items in value.items()})
+    schedules = {name: _schedule(name, items, always=name in needed) for name, items in value.items()}
+    if "standard_amount" in schedules and "ceilings" in schedules:
+        _refuse("one amount cannot be that of every level", "parameters.standard_amount")
+    for position, dated in enumerate(schedules.get("excluded_by", ())):
+        if isinstance(dated.value, Exclusion) and entitlement in dated.value.entitlements:
+            _refuse("the policy's own entitlement", f"parameters.excluded_by.{position}.value")
+    return MappingProxyType(schedules)
 
 
-def _schedule(name: str, value: object) -> tuple[Dated, ...]:
+def _schedule(name: str, value: object, *, always: bool) -> tuple[Dated, ...]:
     path = f"parameters.{name}"
     schedule = tuple(
         _dated(name, item, f"{path}.{position}") for position, item in enumerate(_list(value, path))
@@ -251,9 +345,9 @@ def _schedule(name: str, value: object) -> tuple[Dated, ...]:
             _refuse("overlaps the one before", f"{path}.{position}.from")
         if later.start != earlier.end + _DAY:
             _refuse("leaves a gap to the one before", f"{path}.{position}.from")
-    if name not in _OPTIONAL and schedule[0].start > EARLIEST:
+    if always and schedule[0].start > EARLIEST:
         _refuse("leaves earlier days without a value", f"{path}.0.from")
-    if name not in _OPTIONAL and schedule[-1].end is not None:
+    if always and schedule[-1].end is not None:
         _refuse("leaves later days without a value", f"{path}.{len(schedule) - 1}.to")
     return schedule
 

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 from verifier.errors import Code, ConfigurationError
+from verifier.model.certificate import SkillLevel
+from verifier.model.decision import Entitlement
+from verifier.model.facts import Category
 from verifier.model.time import covers
 
 MOST_NAMES: Final = 20
@@ -56,7 +60,48 @@ class SubsidyMonth(StrEnum):
     COMPLETION_MONTH = "completion_month"
 
 
-Value = Window | WindowBasis | StaffScope | OncePer | SubsidyMonth | bool | int | Decimal
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What the notice says a subsidy is not to exceed, in yuan, for each level of a certificate."""
+
+    by_level: Mapping[SkillLevel, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class Categories:
+    """The kinds of staff that a policy is for."""
+
+    named: tuple[Category, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Courses:
+    """Courses as ``slug/code``, the code being the platform's own: codes of two platforms may be alike."""
+
+    codes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Entitlements beside which this one is not granted; none while the switch is off."""
+
+    entitlements: tuple[Entitlement, ...]
+
+
+Value = (
+    Window
+    | WindowBasis
+    | StaffScope
+    | OncePer
+    | SubsidyMonth
+    | Ceilings
+    | Categories
+    | Courses
+    | Exclusion
+    | bool
+    | int
+    | Decimal
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +120,7 @@ class Dated:
     reading: bool
 
 
-V = TypeVar("V", Window, WindowBasis, StaffScope, OncePer, SubsidyMonth, bool, int, Decimal)
+V = TypeVar("V")
 
 Schedules = Mapping[str, tuple[Dated, ...]]
 """Per parameter its values, by date, without overlap or gap."""
@@ -83,22 +128,88 @@ Schedules = Mapping[str, tuple[Dated, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """The values in force on one day.
+    """The values in force on one day, by name.
 
-    Attributes:
-        standard_amount: yuan for the month; None as long as nobody configured the local standard.
-        names_per_number: how many unrelated names may stand under one id number before it no longer
-            tells who somebody is. Policies of revisions before 3 do not ask.
+    Which a policy file has follows from its clauses, so each is asked for by a property of its own; one that
+    the file must have and does not is an error, never a default.
     """
 
-    window: Window
-    window_basis: WindowBasis
-    recognised_platforms_only: bool
-    staff_scope: StaffScope
-    once_per: OncePer
-    subsidy_month: SubsidyMonth
-    standard_amount: Decimal | None = None
-    names_per_number: int = MOST_NAMES
+    values: Mapping[str, Value]
+
+    def _value(self, name: str, kind: type[V]) -> V:
+        found = self.values.get(name)
+        if not isinstance(found, kind):
+            detail = "no value on that day"
+            raise ConfigurationError(Code.POLICY_INVALID, detail, pointer=f"parameters.{name}")
+        return found
+
+    def _optional(self, name: str, kind: type[V]) -> V | None:
+        return self._value(name, kind) if name in self.values else None
+
+    @property
+    def window(self) -> Window:
+        """The period."""
+        return self._value("window", Window)
+
+    @property
+    def window_basis(self) -> WindowBasis:
+        """Which date must lie in it."""
+        return self._value("window_basis", WindowBasis)
+
+    @property
+    def recognised_platforms_only(self) -> bool:
+        """Whether only recognised platforms count."""
+        return self._value("recognised_platforms_only", bool)
+
+    @property
+    def staff_scope(self) -> StaffScope:
+        """Whether the named groups limit the scope."""
+        return self._value("staff_scope", StaffScope)
+
+    @property
+    def categories(self) -> Categories:
+        """The kinds of staff that the policy is for."""
+        return self._value("categories", Categories)
+
+    @property
+    def excluded_by(self) -> Exclusion:
+        """Beside which other entitlements this one is not granted."""
+        return self._value("excluded_by", Exclusion)
+
+    @property
+    def once_per(self) -> OncePer:
+        """To whom the entitlement is given once."""
+        return self._value("once_per", OncePer)
+
+    @property
+    def subsidy_month(self) -> SubsidyMonth:
+        """Which month a grant is for."""
+        return self._value("subsidy_month", SubsidyMonth)
+
+    @property
+    def comprehensive_courses(self) -> Courses | None:
+        """Which courses are comprehensive training; None as long as nobody configured them."""
+        return self._optional("comprehensive_courses", Courses)
+
+    @property
+    def ceiling(self) -> Decimal | None:
+        """What the amount is not to exceed, in yuan."""
+        return self._optional("ceiling", Decimal)
+
+    @property
+    def ceilings(self) -> Ceilings | None:
+        """What the amount is not to exceed, for each level."""
+        return self._optional("ceilings", Ceilings)
+
+    @property
+    def standard_amount(self) -> Decimal | None:
+        """The local standard in yuan; None as long as nobody configured it."""
+        return self._optional("standard_amount", Decimal)
+
+    @property
+    def names_per_number(self) -> int:
+        """How many unrelated names may stand under one id number that still tells who somebody is."""
+        return self._optional("names_per_number", int) or MOST_NAMES
 
 
 def in_force(schedules: Schedules, day: date) -> Parameters:
@@ -107,38 +218,11 @@ def in_force(schedules: Schedules, day: date) -> Parameters:
     Args:
         schedules: every value of a policy.
         day: the completion date, in Beijing's calendar.
-
-    Raises:
-        ConfigurationError: POLICY_INVALID, a value is missing on that day; there are no defaults.
     """
-    amount = (
-        _value(schedules, "standard_amount", day, Decimal)
-        if _has(schedules, "standard_amount", day)
-        else None
-    )
-    names = (
-        _value(schedules, "names_per_number", day, int)
-        if _has(schedules, "names_per_number", day)
-        else MOST_NAMES
-    )
-    return Parameters(
-        window=_value(schedules, "window", day, Window),
-        window_basis=_value(schedules, "window_basis", day, WindowBasis),
-        recognised_platforms_only=_value(schedules, "recognised_platforms_only", day, bool),
-        staff_scope=_value(schedules, "staff_scope", day, StaffScope),
-        once_per=_value(schedules, "once_per", day, OncePer),
-        subsidy_month=_value(schedules, "subsidy_month", day, SubsidyMonth),
-        standard_amount=amount,
-        names_per_number=names,
-    )
-
-
-def _has(schedules: Schedules, name: str, day: date) -> bool:
-    return any(covers(dated.start, dated.end, day) for dated in schedules.get(name, ()))
-
-
-def _value(schedules: Schedules, name: str, day: date, kind: type[V]) -> V:
-    for dated in schedules.get(name, ()):
-        if covers(dated.start, dated.end, day) and isinstance(dated.value, kind):
-            return dated.value
-    raise ConfigurationError(Code.POLICY_INVALID, "no value on that day", pointer=f"parameters.{name}")
+    found = {
+        name: dated.value
+        for name, schedule in schedules.items()
+        for dated in schedule
+        if covers(dated.start, dated.end, day)
+    }
+    return Parameters(MappingProxyType(found))

@@ -277,6 +277,7 @@ def employed_by_claimant_uncontested(facts: ClauseFacts, parameters: Parameters)
         "该号码不再足以确定为何人"
     ),
     reads=("completion", "employment", "name_decision"),
+    needs=("names_per_number",),
 )
 def same_person_by_a_number_of_their_own(facts: ClauseFacts, parameters: Parameters) -> Outcome:
     """As revision 1; besides, a number under which many people are named identifies none of them."""

@@ -21,6 +21,8 @@ MISSING: Final = {
     "month_returned": "原补贴退回或释放的登记", "identity": "学员的证件号码，或人工复核结论",
     "listing_review": "本人否认列名一事的复核结论", "shared_number": "多人共用号码的复核结论",
     "hold": "暂缓期满或解除", "month_dispute": "本人异议的答复",
+    "related_certificate": "是否属于相关证书的认定", "skill_level": "证书所载技能等级",
+    "comprehensive_courses": "综合性培训课程的认定",
 }  # fmt: skip
 """What each stable word of ``Unknown.missing`` means."""
 

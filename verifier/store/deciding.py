@@ -119,7 +119,7 @@ class Deciding(Session):
         revoked = self._revoked(completions)
         uscc = {fact.uscc for fact in facts if isinstance(fact, EmploymentFact)}
         organisations = self._organisations(uscc)
-        holdings = self._holdings(members, entitlement)
+        holdings, others = self._holdings(members, entitlement)
         mine: dict[LearnerId, list[AnyFact]] = defaultdict(list)
         for fact in sorted(facts, key=lambda fact: fact.fact_id):
             owner = LearnerId(getattr(fact, "learner_id"))  # noqa: B009 - every fact found here has a learner
@@ -128,7 +128,16 @@ class Deciding(Session):
         for learner in learners:
             elsewhere = members[learner] if members[learner] != learner else None
             known, holding = ([] if elsewhere else mine[learner]), holdings.get(learner)
-            found[learner] = assemble(learner, as_of, known, organisations, revoked, holding, elsewhere)
+            found[learner] = assemble(
+                learner,
+                as_of,
+                known,
+                organisations,
+                revoked,
+                holding,
+                elsewhere,
+                frozenset(others.get(learner, ())),
+            )
         return found
 
     def revocations(self, references: Collection[tuple[str, str, str]]) -> Sequence[RevocationFact]:
@@ -155,15 +164,20 @@ class Deciding(Session):
 
     def _holdings(
         self, members: Mapping[LearnerId, LearnerId], entitlement: Entitlement
-    ) -> dict[LearnerId, Holding]:
-        """The live grant of each learner; without one, what is not returned yet of those merged into it."""
+    ) -> tuple[dict[LearnerId, Holding], dict[LearnerId, set[Entitlement]]]:
+        """The live grant of each learner; without one, what is not returned yet of those merged into it.
+
+        Beside it, by canonical learner, of what other entitlements any of them holds a grant.
+        """
         slots = tables.slots
         found: dict[LearnerId, Holding] = {}
+        others: dict[LearnerId, set[Entitlement]] = defaultdict(set)
         for chunk in chunks(members):
-            rows = self.connection.execute(
-                select(slots).where(slots.c.learner_id.in_(chunk), slots.c.entitlement == entitlement)
-            ).mappings()
+            rows = self.connection.execute(select(slots).where(slots.c.learner_id.in_(chunk))).mappings()
             for row in rows:
+                if row["entitlement"] != entitlement:
+                    others[members[LearnerId(row["learner_id"])]].add(Entitlement(row["entitlement"]))
+                    continue
                 found[LearnerId(row["learner_id"])] = Holding(
                     row["issuer"],
                     row["number_scope"],
@@ -176,7 +190,7 @@ class Deciding(Session):
         kept = {learner for learner, holding in found.items() if holding.blocked or holding.owed}
         for canonical in {members[learner] for learner in kept} - kept:
             found[canonical] = Holding.elsewhere()
-        return found
+        return found, others
 
     def latest(
         self, learners: Collection[LearnerId], entitlement: Entitlement
