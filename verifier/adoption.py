@@ -144,7 +144,7 @@ async def preview(units: PreviewUnits, rulebook: Rulebook, clock: Clock) -> Asyn
 
 
 def _slice(tx: PreviewTransaction, *, after: LearnerId, rulebook: Rulebook, at: datetime) -> Tried:
-    people = tx.judged_after(after, SLICE)
+    people = tx.people_after(after, SLICE)
     changes = tuple(
         Change(before.decision_id, judgement.case.learner_id, before.state, judgement.verdict.state)
         for judgement in pipeline.judgements(tx, people, rulebook, at)

@@ -1,28 +1,39 @@
-"""Decides again what is due: rosters, admissions, scope declarations, revocations, returned months.
+"""Decides again what is due: rosters, admissions, declarations, revocations, returned months, adoptions.
 
-A cause writes its due rows in its own transaction. Here they are taken in the transaction of their
-decisions: a crash in between leaves them due, and evaluating twice changes nothing, since a decision is
-appended only where something changed.
+A cause that concerns some people writes their due rows in its own transaction; one that may concern anybody
+writes a sweep. Here both are taken in the transaction of their decisions: a crash in between leaves them as
+they were, and evaluating twice changes nothing, since a decision is appended only where something changed.
+
+1. Due rows come first: somebody waits for them.
+2. Then one slice of the oldest sweep that has people left, in the order of their ids; its cursor moves in the
+   same transaction.
+3. A sweep that has been through everybody ends a little later, with those put on the due list of whom
+   anything was recorded around the time when it began: a transaction that had begun before its cause was
+   known, and committed behind the cursor, is thus found. No transaction lasts as long as that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
 from verifier import pipeline
 from verifier.pipeline import Rulebook
 from verifier.ports import Clock, NewId
-from verifier.ports.intake import EvaluatorTransaction
+from verifier.ports.sweeping import SweepingTransaction
 
 T = TypeVar("T")
 BATCH: Final = 200
+SLICE: Final = 100
+LATE: Final = timedelta(minutes=1)
+"""Far longer than any transaction lasts."""
 
 
 class EvaluatorUnits(Protocol):
     """Runs the evaluator's transactions."""
 
-    async def evaluating(self, work: Callable[[EvaluatorTransaction], T]) -> T:
+    async def evaluating(self, work: Callable[[SweepingTransaction], T]) -> T:
         """Run one writing transaction."""
         ...
 
@@ -30,17 +41,37 @@ class EvaluatorUnits(Protocol):
 async def step(
     units: EvaluatorUnits, rulebook: Callable[[], Rulebook], *, clock: Clock, new_id: NewId
 ) -> int:
-    """Work off one batch of due learners.
+    """Work off one batch of due learners or, where there is none, one slice of a sweep.
 
     Returns:
-        How many learners were evaluated; 0 when nothing is due.
+        How much was done; 0 when nothing is due.
     """
 
-    def work(tx: EvaluatorTransaction) -> int:
+    def work(tx: SweepingTransaction) -> int:
         at = clock()
         learners = tx.take_due(BATCH, at)
         if learners:
             pipeline.decide(tx, learners, rulebook(), at, new_id)
-        return len(learners)
+            return len(learners)
+        return _sweep(tx, rulebook, at, new_id)
 
     return await units.evaluating(work)
+
+
+def _sweep(tx: SweepingTransaction, rulebook: Callable[[], Rulebook], at: datetime, new_id: NewId) -> int:
+    for known in tx.sweeps():
+        sweep = tx.hold_sweep(known.sweep_id)
+        if sweep is None:
+            continue
+        people = tx.people_after(sweep.cursor, SLICE)
+        if people:
+            tx.lock(people)
+            pipeline.decide(tx, people, rulebook(), at, new_id)
+            tx.move_sweep(sweep.sweep_id, max(people), len(people))
+            return len(people)
+        if at >= sweep.created_at + LATE:
+            around = tx.touched(sweep.created_at - LATE, sweep.created_at + LATE)
+            tx.put_due(around, sweep.cause, at)
+            tx.end_sweep(sweep.sweep_id)
+            return 1
+    return 0

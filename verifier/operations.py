@@ -197,12 +197,13 @@ class Operations:
         after, at = replace(before, version=before.version + 1, **members), self.clock()
         await self.units.operating(lambda tx: tx.put_client(after, at))
 
-    async def adopt(self, sources: Sequence[SourceForm], taken_up: Callable[[], None] = lambda: None) -> bool:
-        """Adopt source forms as they stand: a row, a ledger entry, and everyone judged again.
+    async def adopt(self, sources: Sequence[SourceForm], taken_up: Callable[[], None] | None = None) -> bool:
+        """Adopt source forms as they stand: a row, a ledger entry, and everybody judged again.
 
         Args:
             sources: as they were read.
-            taken_up: called within the transaction, perhaps more than once, when everything is written.
+            taken_up: called within the transaction, perhaps more than once, when everything is written; None
+                where nobody decides yet.
 
         Returns:
             Whether anything was new.
@@ -214,16 +215,20 @@ class Operations:
                 tx.adopt(source.kind, source.digest, source.content, source.said, at) for source in sources
             ]
             if any(adopted):
-                tx.put_due(tx.judged(), "adoption", at)
-            taken_up()
+                total = tx.people()
+                # While others write there may be somebody of whom this transaction cannot know yet.
+                if total or taken_up is not None:
+                    tx.add_sweep("adoption", total, at)
+            if taken_up is not None:
+                taken_up()
             return any(adopted)
 
         return await self.units.operating(work)
 
     async def judge_again(self, cause: str, since: datetime) -> None:
-        """Put everyone on the due list about whom anything was decided since a moment."""
+        """Put everyone on the due list of whom anything was recorded or decided since a moment."""
         at = self.clock()
-        await self.units.operating(lambda tx: tx.put_due(tx.judged(since), cause, at))
+        await self.units.operating(lambda tx: tx.put_due(tx.touched(since, at), cause, at))
 
     async def reviews(self, _: Parameters) -> dict[str, Any]:
         """Questions that wait for a reviewer, oldest first."""

@@ -23,8 +23,16 @@ class OperatingTransaction(RosterTransaction, Protocol):
         """Current facts among these."""
         ...
 
-    def judged(self, since: datetime | None = None) -> Collection[LearnerId]:
-        """Everyone about whom anything was decided, or was since a moment."""
+    def people(self) -> int:
+        """How many learners there are of whom any fact is known."""
+        ...
+
+    def add_sweep(self, cause: str, total: int, at: datetime) -> None:
+        """Begin to judge everybody again, in the transaction of the cause."""
+        ...
+
+    def touched(self, since: datetime, until: datetime) -> Collection[LearnerId]:
+        """Everyone of whom a fact was recorded, or about whom anything was decided, in this time."""
         ...
 
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
@@ -35,8 +43,8 @@ class OperatingTransaction(RosterTransaction, Protocol):
 class PreviewTransaction(JudgingTransaction, Protocol):
     """A reading transaction that tries out what is not adopted yet."""
 
-    def judged_after(self, learner: LearnerId, limit: int) -> Sequence[LearnerId]:
-        """The next learners about whom anything was decided, by id."""
+    def people_after(self, learner: LearnerId, limit: int) -> Sequence[LearnerId]:
+        """The next learners of whom any fact is known, by id."""
         ...
 
     def newest_adoption(self, kind: str) -> tuple[str, str] | None:

@@ -102,26 +102,6 @@ class Access(Roster):
         ).one_or_none()
         return None if found is None else (found.digest, found.content)
 
-    def judged(self, since: datetime | None = None) -> Collection[LearnerId]:
-        """Everyone about whom anything was decided, or was since a moment."""
-        table = tables.decisions
-        wanted = select(table.c.learner_id).distinct()
-        if since is not None:
-            wanted = wanted.where(table.c.decided_at >= since)
-        return {LearnerId(who) for who in self.connection.execute(wanted).scalars()}
-
-    def judged_after(self, learner: LearnerId, limit: int) -> Sequence[LearnerId]:
-        """The next learners about whom anything was decided, by id."""
-        table = tables.decisions
-        rows = self.connection.execute(
-            select(table.c.learner_id)
-            .where(table.c.learner_id > learner)
-            .distinct()
-            .order_by(table.c.learner_id)
-            .limit(limit)
-        ).scalars()
-        return [LearnerId(who) for who in rows]
-
     def adopted(self, kind: str, digest: str) -> str | None:
         """The content adopted under a digest."""
         table = tables.adoptions

@@ -21,8 +21,8 @@ from verifier.model.delivery import (
 from verifier.ports.intake import KeptDocument, OwnItem
 from verifier.ports.rereading import StoredDelivery
 from verifier.store import tables
-from verifier.store.deciding import Deciding
 from verifier.store.session import chunks
+from verifier.store.sweeping import Sweeping
 
 _ATTENTION = frozenset({ItemState.REFUSED, ItemState.IN_REVIEW, ItemState.WAITING})
 
@@ -36,7 +36,7 @@ def _outcome(text: str) -> DeliveryOutcome:
     return msgspec.json.decode(text, type=DeliveryOutcome)
 
 
-class Keeping(Deciding):
+class Keeping(Sweeping):
     """Items' own ids, documents, and readings."""
 
     def own_items(

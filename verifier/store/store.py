@@ -15,7 +15,6 @@ from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.auditing import AuditTransaction
 from verifier.ports.claims import ClaimTransaction
 from verifier.ports.intake import (
-    EvaluatorTransaction,
     IntakeTransaction,
     RosterTransaction,
     StatusTransaction,
@@ -27,6 +26,7 @@ from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
 from verifier.ports.rereading import RereadingTransaction
 from verifier.ports.subject import SubjectTransaction
+from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
@@ -99,12 +99,17 @@ class Store:
         """A transaction of the pipeline."""
         return await self.write(Intake, work)
 
-    async def evaluating(self, work: Callable[[EvaluatorTransaction], T]) -> T:
+    async def evaluating(self, work: Callable[[SweepingTransaction], T]) -> T:
         """A transaction of the evaluator; it looks unasked, so one without result wakes nobody."""
         result = await self.database.write(self._in(Intake, work))
         if result:
             self._on_commit()
         return result
+
+    async def backlog(self) -> Backlog:
+        """What is still to be judged again."""
+        at = self._clock()
+        return await self.read(Intake, lambda tx: tx.backlog(at))
 
     async def issuing(self, work: Callable[[IssuingTransaction], T], *, write: bool) -> T:
         """A transaction of the issuer."""
