@@ -225,3 +225,30 @@ async def test_decisions_before_within_and_after_a_merge_are_replayed_byte_for_b
 
 def _replayed(tx: object, *, decision: str) -> replay.Replayed:
     return replay.replay(tx, decision)  # type: ignore[arg-type]  # the store's transaction
+
+
+async def test_a_decision_on_an_erased_persons_facts_says_so_also_where_they_were_merged(
+    small_world: World,
+) -> None:
+    world = small_world
+    await world.adopt()
+    await world.employ(FACTORY, OLD, NEW)
+    await world.complete("N-1", OLD)
+    world.now += timedelta(minutes=1)
+    await world.complete("N-2", NEW)
+    await merge(world, OLD, NEW)
+    await world.revoke("N-1")
+    await world.evaluate()
+    old, new = await world.learner(OLD), await world.learner(NEW)
+    assert await world.sql("select learner_id, number from slots") == [(old, "N-2")]
+    before, newest = [
+        row[0]
+        for row in await world.sql(
+            "select decision_id from decisions where learner_id = :old order by revision", old=old
+        )
+    ]
+    # Only the newer one stands on what came under the other number.
+    await world.sql("update learners set sealed_key = null where learner_id = :new", new=new)
+    assert (await world.store.replaying(partial(_replayed, decision=before))).same is True
+    found = await world.store.replaying(partial(_replayed, decision=newest))
+    assert (found.same, found.why_not) == (None, "the evidence was lawfully erased")
