@@ -7,6 +7,7 @@ store's internals nor the issuer: it gets ports, and keys of its own that live a
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters import ADAPTERS
 from adapters.declared import load_all
 from verifier import confined, evaluator, keyfiles, ledger, pipeline, sandbox
-from verifier.adoption import RegisterDesk, Rulebooks
+from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.confined import Confined, Rules
 from verifier.desks import ClaimDesk, EnterpriseDesk
 from verifier.errors import Code, ConfigurationError
@@ -43,18 +44,20 @@ from verifier.rereading import Rereading
 from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
-from verifier.sources import read_register, rulebook, sandbox_register
+from verifier.sources import read_register, rulebook, sandbox_register, standing
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
 from verifier.store.schema import require_current, upgrade
 from verifier.store.store import Store
-from verifier.watch import FailureWriter, SilenceWatch
+from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
 from verifier.web import server
 from verifier.web.admin import build as build_admin
 from verifier.web.admin import listen
 from verifier.web.errors import audit
 from verifier.web.services import HttpLimits, Services, TryOut
 from verifier.workers import Crew
+
+log = logging.getLogger("verifier.app")
 
 
 def now() -> datetime:
@@ -132,6 +135,7 @@ class Service:
     operations: Operations
     services: Services
     sources: Sequence[SourceForm]
+    profile_forms: Sequence[SourceForm]
     crew: Crew
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -143,17 +147,24 @@ class Service:
     async def prepare(self) -> None:
         """Bring the schema up to date, or refuse another version's where others may be using it.
 
+        Then what was adopted is in force, whatever the files say by now.
+
         Raises:
-            ConfigurationError: the schema is not this version's.
+            ConfigurationError: the schema is not this version's, or what was adopted cannot be read.
             Unavailable: the database does not answer.
         """
         # SQLite has one process, so nobody else can be in the middle of anything.
         await self.store.database.write(
             upgrade if self.store.database.dialect == "sqlite" else require_current
         )
+        found = await standing(self.settings, self.store, self.rules, self.sources)
+        self.rulebooks.take_up(found.rulebook)
+        self.sources = found.fresh
+        for one in found.differences:
+            log.warning("the %s file %s is not what was adopted; what was adopted counts", one.kind, one.what)
 
     async def start(self) -> str:
-        """Bring the schema up to date, adopt policy and register, take over the ledger, listen.
+        """Bring the schema up to date, adopt what never was, take over the ledger, listen.
 
         Returns:
             The address that is listened on.
@@ -164,7 +175,7 @@ class Service:
             Unavailable: the database does not answer.
         """
         await self.prepare()
-        await self.operations.adopt(self.sources)
+        await self.operations.adopt([*self.sources, *self.profile_forms])
         await self.issuer.start()
         self.crew.start()
         self.stack.push_async_callback(self.crew.stop)
@@ -226,13 +237,14 @@ def compose(settings: Settings) -> Service:
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
     )
     operations = Operations(store, now, new_id, os.urandom)
-    register = RegisterDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings), now)
+    adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings), now)
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
-    operations = replace(operations, further={**register.table(), **platforms.table(), **rereading.table()})
+    operations = replace(operations, further={**adoption.table(), **platforms.table(), **rereading.table()})
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
     stack.push_async_callback(group.drain)
-    every_source = (*sources, *profile_forms)
-    return Service(settings, store, rulebooks, issuer, operations, services, every_source, crew, stack)
+    return Service(
+        settings, store, rulebooks, issuer, operations, services, sources, profile_forms, crew, stack
+    )
 
 
 def _issuer(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer:
@@ -312,6 +324,7 @@ def _watch(crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], services
     writer = FailureWriter(store, services.failures, now)
     crew.add("failures", writer.step)
     crew.add("silence", SilenceWatch(store, lambda: rulebooks().register, now, measured, alarm).step)
+    crew.add("backlog", BacklogWatch(store, now, services.metrics.behind).step)
     return writer
 
 

@@ -105,17 +105,27 @@ class EnterpriseDesk:
             "to": days.end.isoformat() if days.end else None,
         }
 
-    async def status(self, client: Client, uscc: Uscc, body: bytes) -> dict[str, Any]:
-        """Where the enterprise's own people stand, by position in the question."""
-        people = await asyncio.to_thread(roster.read_people, body)
+    async def status(
+        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
+    ) -> dict[str, Any]:
+        """Where the enterprise's own people stand, by position in the question.
+
+        Raises:
+            RequestRejected: SCHEMA_INVALID, the question cannot be read, or no policy in force is about the
+                entitlement.
+        """
         at, rules = self.clock(), self.rulebook()
+        policy = rules.about(entitlement)
+        if policy is None:
+            raise RequestRejected(Code.SCHEMA_INVALID, "no such entitlement", pointer="?entitlement")
+        people = await asyncio.to_thread(roster.read_people, body)
         answer = await self.units.standings(
             lambda tx: standing.status(
                 tx,
                 uscc,
                 people,
                 at=at,
-                policy=rules.policy,
+                policy=policy,
                 register=rules.register,
                 client_id=client.client_id,
             )

@@ -14,8 +14,9 @@ from verifier.errors import Code, ConfigurationError
 PREFIX: Final = "VERIFIER_"
 
 
-def _packaged_policy() -> Path:
-    return Path(str(resources.files("verifier.policy") / "parameters" / "online-training-month.toml"))
+def packaged_policy(name: str = "online-training-month") -> Path:
+    """Where a policy's parameter file lies, if one of this name comes with the service."""
+    return Path(str(resources.files("verifier.policy") / "parameters" / f"{name}.toml"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class Settings:
         register: the trust register's source form; public keys stand in ``issuers/`` beside it.
         profiles: directory of the profiles of declared platforms, ``<slug>.toml`` each; empty means that
             there are none.
-        policy: the policy's parameter file.
+        policy: the main policy's parameter file.
+        policies: comma-separated further policies: names of those that come with the service
+            (``skill-upgrade``, ``comprehensive-training``) or paths of parameter files; empty means none.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
         base_url: address under which others reach the service; issuer of tokens and records.
@@ -46,13 +49,14 @@ class Settings:
     secrets_dir: Path = Path()
     register: Path = Path("keys/trust.toml")
     profiles: Path = Path()
-    policy: Path = field(default_factory=_packaged_policy)
+    policy: Path = field(default_factory=packaged_policy)
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = "http://127.0.0.1:8080"
     origin: str = "training-verifier.invalid/ledger"
     allowed_hosts: str = ""
     sandbox_register: Path = Path()
+    policies: str = ""
 
     def __post_init__(self) -> None:
         if not self.database_url:

@@ -1,31 +1,86 @@
-"""Reads the source forms of policy and trust register, and the sandbox's own register."""
+"""Reads the source forms of policies and trust register, what is in force, and the sandbox's register."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from verifier import keyfiles, sandbox
+from verifier import adopted, keyfiles, sandbox
+from verifier.adopted import Standing
+from verifier.adoption import PreviewUnits
+from verifier.errors import Code, ConfigurationError
 from verifier.keyring import PUBLIC, SOURCE, Register, load_register, pack
 from verifier.operations import SourceForm
 from verifier.pipeline import Rulebook
-from verifier.policy import load
-from verifier.settings import Settings
+from verifier.policy import Policy, load
+from verifier.settings import Settings, packaged_policy
 
 
-def rulebook(settings: Settings) -> tuple[Rulebook, tuple[SourceForm, SourceForm]]:
-    """Read the policy and the trust register, and keep their source forms to be adopted.
+def rulebook(settings: Settings) -> tuple[Rulebook, tuple[SourceForm, ...]]:
+    """Read the policies and the trust register, and keep their source forms to be adopted.
+
+    Returns:
+        The rulebook as the files say it, and their forms: of each policy in its order, then of the register.
 
     Raises:
-        ConfigurationError: one of them is missing or wrong.
+        ConfigurationError: one of them is missing or wrong, or two policies are about the same.
     """
     register, register_form = read_register(settings)
-    raw = keyfiles.read_public(settings.policy)
+    read = [read_policy(path) for path in policy_files(settings)]
+    found = Rulebook(tuple(policy for policy, _ in read), register)
+    return found, (*(form for _, form in read), register_form)
+
+
+def read_policy(path: Path) -> tuple[Policy, SourceForm]:
+    """Read a policy's parameter file.
+
+    Raises:
+        ConfigurationError: it is missing or wrong.
+    """
+    raw = keyfiles.read_public(path)
     policy = load(raw)
-    policy_form = SourceForm("policy", policy.digest, raw.decode(), {"policy": policy.pin})
-    return Rulebook((policy,), register), (policy_form, register_form)
+    return policy, adopted.policy_form(policy, raw.decode())
+
+
+def policy_files(settings: Settings) -> tuple[Path, ...]:
+    """The parameter files that the settings name, the main one first.
+
+    Raises:
+        ConfigurationError: a name is not that of a file that comes with the service.
+    """
+    further = [part.strip() for part in settings.policies.split(",") if part.strip()]
+    return (settings.policy, *(policy_file(name) for name in further))
+
+
+def policy_file(name: str) -> Path:
+    """A parameter file by its path, or by the name of one that comes with the service.
+
+    Raises:
+        ConfigurationError: none of that name comes with it.
+    """
+    if "/" in name or name.endswith(".toml"):
+        return Path(name)
+    path = packaged_policy(name)
+    if not path.is_file():
+        detail = "no policy of this name comes with the service; a path has a slash in it or ends in .toml"
+        raise ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer="policies")
+    return path
+
+
+async def standing(
+    settings: Settings, store: PreviewUnits, files: Rulebook, forms: Sequence[SourceForm]
+) -> Standing:
+    """What is in force, as far as anything was adopted; errors as ``adopted.standing``."""
+    policies = await store.previewing(lambda tx: tx.adoptions("policy"))
+    registers = await store.previewing(lambda tx: tx.adoptions("register"))
+    return adopted.standing(files, forms, policies, registers, secrets_of(settings))
+
+
+def secrets_of(settings: Settings) -> Callable[[str], bytes]:
+    """Reads a transport secret by its file name."""
+    return lambda name: keyfiles.read_secret(settings.secrets_dir / name)
 
 
 def read_register(
@@ -51,9 +106,7 @@ def read_register(
 
     source = proposed.get(SOURCE)
     files[SOURCE] = source if source is not None else keyfiles.read_public(settings.register)
-    register = load_register(
-        files[SOURCE], read_key, lambda name: keyfiles.read_secret(settings.secrets_dir / name)
-    )
+    register = load_register(files[SOURCE], read_key, secrets_of(settings))
     packed = pack(files)
     said = {"platforms": sorted(register.platforms), "compromised": register.compromised}
     form = SourceForm("register", register.digest, packed, said)

@@ -1,6 +1,6 @@
-"""Periodic work that watches the platforms: writes down who failed to prove itself, and notices silence.
+"""Periodic work that watches: writes down who failed to prove itself, notices silence, counts what is due.
 
-Neither is evidence, and neither may cost more than a fixed amount: whoever proves nothing must not be able
+None of it is evidence, and none may cost more than a fixed amount: whoever proves nothing must not be able
 to make the service write at will. So failures wait in memory, bounded, and are written a few seconds apart at
 the closest; a process that is killed loses those seconds.
 """
@@ -17,11 +17,13 @@ from verifier.errors import Unavailable
 from verifier.keyring import Register
 from verifier.model.delivery import PlatformSlug
 from verifier.ports import Clock
+from verifier.ports.sweeping import Backlog
 from verifier.ports.watching import Failure, FailureStore
 from verifier.silence import Silence, judge
 
 WRITTEN_EVERY: Final = timedelta(seconds=5)
 LOOKED_EVERY: Final = timedelta(minutes=1)
+COUNTED_EVERY: Final = timedelta(seconds=10)
 
 log = logging.getLogger("verifier.watch")
 
@@ -88,6 +90,45 @@ class FailureWriter:
             self._interval.begin(now)  # also where it fails: trying costs as much as writing
             await self.units.keep_failures(waiting)
             self.buffer.written(waiting)
+
+
+class BacklogUnits(Protocol):
+    """Reads what is still to be judged again."""
+
+    async def backlog(self) -> Backlog:
+        """As of now."""
+        ...
+
+
+@dataclass(slots=True)
+class BacklogWatch:
+    """Looks a few seconds apart at how much is still to be judged again.
+
+    Attributes:
+        measured: told how many people are due, and how many the sweeps under way have still to reach.
+    """
+
+    units: BacklogUnits
+    clock: Clock
+    measured: Callable[[int, int], None]
+    _interval: _Interval = field(default_factory=lambda: _Interval(COUNTED_EVERY))
+
+    async def step(self) -> int:
+        """Look, unless that was done a moment ago.
+
+        Returns:
+            0: the next look has to wait its turn.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        now = self.clock()
+        if self._interval.over(now):
+            self._interval.begin(now)
+            found = await self.units.backlog()
+            left = sum(max(sweep.total - sweep.done, 0) for sweep in found.sweeps)
+            self.measured(found.due, left)
+        return 0
 
 
 class ArrivalUnits(Protocol):

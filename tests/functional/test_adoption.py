@@ -17,13 +17,13 @@ from tests.functional.process import running, settings
 from tests.functional.world import BUREAU, FACTORY, Installation, World
 from verifier import adoption, evaluator
 from verifier import replay as replays
-from verifier.adoption import RegisterDesk, Rulebooks
+from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.cli.sandbox import CVT_ISSUER
 from verifier.cli.simulator import ChinaVocationalTraining, person
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.keyring import Register, load_packed, pack
 from verifier.keyring.editing import Entry, Kind, Source
-from verifier.model.decision import State
+from verifier.model.decision import Entitlement, State
 from verifier.model.delivery import ItemState
 from verifier.model.time import iso
 from verifier.operations import SourceForm
@@ -242,7 +242,9 @@ async def test_a_trial_lists_exactly_what_adopting_changes_and_leaves_no_trace(w
         "select decision_id from decisions where learner_id = :who", who=await world.learner(LATE)
     )
     assert people == 2
-    assert found == [adoption.Change(decision, await world.learner(LATE), State.GRANTED, State.REFUSED)]
+    month = Entitlement("online-training-month")
+    fall = adoption.Change(decision, await world.learner(LATE), State.GRANTED, State.REFUSED, month)
+    assert found == [fall]
     await adopt(world, register, form)
     assert await world.states(LATE) == ["granted", "refused"]
     assert await tried(world, register) == (2, [])
@@ -286,14 +288,14 @@ class Quick:
         return result
 
 
-def desk(world: World, units: Any, rulebooks: Rulebooks) -> tuple[RegisterDesk, str]:
+def desk(world: World, units: Any, rulebooks: Rulebooks) -> tuple[AdoptionDesk, str]:
     register, form = stolen(world)
 
     async def read() -> tuple[Register, SourceForm]:
         return register, form
 
     operations = replace(world.operations, units=units)
-    return RegisterDesk(operations, rulebooks, read, world.clock), form.digest
+    return AdoptionDesk(operations, rulebooks, read, world.clock), form.digest
 
 
 async def test_an_evaluator_that_is_quick_judges_by_the_new_register_already(small_world: World) -> None:
@@ -301,7 +303,7 @@ async def test_an_evaluator_that_is_quick_judges_by_the_new_register_already(sma
     await lived(world)
     rulebooks = Rulebooks(world.rulebook)
     adopting, digest = desk(world, Quick(world, rulebooks), rulebooks)
-    answer = await adopting.adopt({"digest": digest})
+    answer = await adopting.adopt_register({"digest": digest})
     assert answer == {"register": digest, "adopted": True, "before": world.register.digest}
     assert rulebooks().register.digest == digest
     assert await world.states(LATE) == ["granted", "refused"]
@@ -324,7 +326,7 @@ async def test_whoever_was_judged_since_it_began_is_judged_again(small_world: Wo
 
     units: Any = Both(world, operating)
     late = replace(adopting, operations=replace(adopting.operations, units=units))
-    await late.adopt({"digest": digest})
+    await late.adopt_register({"digest": digest})
     due = await world.sql("select learner_id, cause from due")
     assert [tuple(row) for row in due] == [(await world.learner(person(9, "学员乙")), "adoption")]
 
@@ -346,8 +348,8 @@ async def test_what_cannot_be_written_is_not_in_force(small_world: World) -> Non
 
     adopting, digest = desk(world, Both(world, operating), rulebooks)
     with pytest.raises(Unavailable):
-        await adopting.adopt({"digest": digest})
-    assert rulebooks() is world.rulebook
+        await adopting.adopt_register({"digest": digest})
+    assert rulebooks() == world.rulebook
 
 
 async def test_only_what_the_operator_looked_at_is_adopted(small_world: World) -> None:
@@ -355,7 +357,7 @@ async def test_only_what_the_operator_looked_at_is_adopted(small_world: World) -
     adopting, _ = desk(small_world, small_world.store, rulebooks)
     for parameters in ({}, {"digest": "0" * 64}):
         with pytest.raises(ConfigurationError) as refused:
-            await adopting.adopt(parameters)
+            await adopting.adopt_register(parameters)
         assert (refused.value.code, refused.value.pointer) == (Code.CONFIGURATION_INVALID, "register")
     assert rulebooks() is small_world.rulebook
     assert await small_world.sql("select 1 from adoptions") == []
@@ -386,9 +388,8 @@ async def test_a_running_service_takes_it_up_and_keeps_the_old_one_while_the_new
         assert service.rules.register == register
         again = await service.operations.run("register adopt", {"digest": register.digest})
         assert again["adopted"] is False
-        adopted = await service.store.previewing(lambda tx: tx.newest_adoption("register"))
-        assert adopted is not None
-        assert (adopted[0], json.loads(adopted[1])) == (register.digest, json.loads(form.content))
+        *_, adopted = await service.store.previewing(lambda tx: tx.adoptions("register"))
+        assert (adopted.digest, json.loads(adopted.content)) == (register.digest, json.loads(form.content))
 
 
 async def test_the_ledger_says_which_keys_are_compromised(

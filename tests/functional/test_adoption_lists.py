@@ -31,7 +31,7 @@ from verifier.cli.sandbox import XZY_SUBJECT
 from verifier.cli.simulator import NewOccupation
 from verifier.errors import Code
 from verifier.keyring import Register, load_packed, pack
-from verifier.model.decision import State
+from verifier.model.decision import Entitlement, State
 from verifier.model.delivery import ItemState
 from verifier.operations import SourceForm
 from verifier.signatures.jws import Algorithm, SigningKey
@@ -131,7 +131,8 @@ async def test_trying_a_list_out_names_the_decision_that_would_fall(
     [(decision,)] = await world.sql(
         "select decision_id from decisions where learner_id = :who", who=await world.learner(LATE)
     )
-    changes = [adoption.Change(decision, await world.learner(LATE), State.GRANTED, State.REFUSED)]
+    month = Entitlement("online-training-month")
+    changes = [adoption.Change(decision, await world.learner(LATE), State.GRANTED, State.REFUSED, month)]
     assert await tried(world, authority.listing(COMPROMISED)[0]) == (2, changes)
     assert await tried(world, authority.listing(SUPERSEDED)[0]) == (2, [])
 

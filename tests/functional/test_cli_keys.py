@@ -24,7 +24,7 @@ from tests.functional.process import environment, running
 from tests.functional.test_adoption import EARLY, LATE, SINCE, lived, source_files
 from tests.functional.test_cli import Console
 from tests.functional.world import Installation, World, over
-from verifier.cli import entries, keys, proposing
+from verifier.cli import entries, keys, previewing
 from verifier.cli.sandbox import CVT, CVT_ISSUER, XZY
 from verifier.model.decision import Entitlement, State
 from verifier.model.person import LearnerId
@@ -214,7 +214,7 @@ def test_a_compromise_is_tried_on_everyone_and_lists_whom_it_reaches(office: Off
 
 
 def test_a_long_list_is_cut_short_for_people_only(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposing, "SHOWN", 0)
+    monkeypatch.setattr(previewing, "SHOWN", 0)
     status, out, _ = office.console.run(*STOLEN)
     assert (status, "--json" in out, office.learners[1] in out) == (0, True, False)
     assert len(office.console.json(*STOLEN)["dry_run"]["decisions"]) == 1

@@ -134,13 +134,13 @@ async def test_evaluating_again_changes_nothing(world: World) -> None:
     assert await world.sql("select 1 from due") == []
 
 
-async def test_an_adoption_makes_everyone_judged_due_again_once(world: World) -> None:
+async def test_an_adoption_begins_one_sweep_over_everybody(world: World) -> None:
     await world.employ(FACTORY, LI)
     await world.complete("N-1", LI)
     sources = [SourceForm("policy", "ab" * 32, "content", {"policy": "p@2"})]
     assert await world.operations.adopt(sources)
     assert not await world.operations.adopt(sources)
-    assert len(await world.sql("select 1 from due")) == 1
+    assert await world.sql("select cause, total, done from sweeps") == [("adoption", 1, 0)]
     await world.settle()
     [entry] = await world.entries("adoption")
     assert (entry["adopts"], entry["digest"], entry["policy"]) == ("policy", "ab" * 32, "p@2")

@@ -197,7 +197,11 @@ class FakeEnterprises:
     async def declare_scope(self, client: Client, uscc: Uscc, body: bytes) -> dict[str, Any]:
         return self._called("scope", client.client_id, uscc, body)
 
-    async def status(self, client: Client, uscc: Uscc, body: bytes) -> dict[str, Any]:
+    async def status(
+        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
+    ) -> dict[str, Any]:
+        if entitlement:
+            return self._called("status", client.client_id, uscc, body, entitlement)
         return self._called("status", client.client_id, uscc, body)
 
     def _called(self, *call: Any) -> dict[str, Any]:

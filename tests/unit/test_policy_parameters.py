@@ -37,7 +37,8 @@ ROOT: Final = Path(__file__).parents[2]
 RAW: Final = (ROOT / "verifier/policy/parameters/online-training-month.toml").read_bytes()
 POLICY: Final = load(RAW)
 TEXT: Final = RAW.decode()
-PACKAGED: Final = [load(path.read_bytes()) for path in sorted((ROOT / "verifier/policy").rglob("*.toml"))]
+NAMES: Final = ("online-training-month", "skill-upgrade", "comprehensive-training")
+PACKAGED: Final = [load((ROOT / f"verifier/policy/parameters/{name}.toml").read_bytes()) for name in NAMES]
 SKILL: Final = (ROOT / "verifier/policy/parameters/skill-upgrade.toml").read_text(encoding="utf-8")
 COMPREHENSIVE: Final = (ROOT / "verifier/policy/parameters/comprehensive-training.toml").read_text(
     encoding="utf-8"

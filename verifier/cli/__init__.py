@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from verifier.cli import checking, keys, operating, platforms, reconciling, replaying, running
+from verifier.cli import checking, keys, operating, platforms, policies, reconciling, replaying, running
 from verifier.errors import CATALOGUE, VerifierError
 from verifier.settings import from_environment
 from verifier.web.admin import failure
@@ -77,6 +77,7 @@ def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     demo.add_argument("--port", type=int, default=0, help="端口，0 为任意 · port, 0 takes a free one")
     demo.set_defaults(run=running.demo)
     keys.add_to(commands)
+    policies.add_to(commands)
 
 
 def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 from verifier import audit, keyfiles, offline
 from verifier.app import now, open_database, profiles, reading_store
 from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
+from verifier.model.time import iso
 from verifier.settings import Settings
 from verifier.signatures import keys, sm2
-from verifier.sources import read_register, rulebook, sandbox_register
+from verifier.sources import read_register, rulebook, sandbox_register, standing
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current, upgrade
 from verifier.store.store import Store
@@ -162,10 +163,28 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         wanting = True
         results["sm2"] = f"{error.code}: 本机 libcrypto 不可用于国密 SM2 · {error.detail}"
     try:
-        async with stored(settings):
+        async with stored(settings) as store:
             results["database"] = "ok"
+            differing = await _differing(settings, store)
+            wanting = wanting or "adopted" in differing
+            results |= differing
     except VerifierError as error:
         wanting = True
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"
     _print(dict(results), as_json=arguments.json)
     return 1 if wanting else 0
+
+
+async def _differing(settings: Settings, store: Store) -> dict[str, str]:
+    """Files that are not what was adopted: that is no fault, but nobody should think that they count."""
+    try:
+        found = await standing(settings, store, *rulebook(settings))
+    except VerifierError as error:
+        return {"adopted": f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"}
+    return {
+        f"{one.kind} {one.what}".rstrip(): (
+            f"文件与 {iso(one.since)} 采纳者不同，以已采纳者为准；见 {one.kind} adopt · "
+            "the file is not what was adopted, which counts"
+        )
+        for one in found.differences
+    }

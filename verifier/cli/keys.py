@@ -14,7 +14,8 @@ from typing import Any
 
 from verifier.app import now
 from verifier.cli import entries, operating, running
-from verifier.cli.proposing import Proposal, show_tried, tried, wrong
+from verifier.cli.previewing import show_tried
+from verifier.cli.proposing import Proposal, tried, wrong
 from verifier.keyring import Register
 from verifier.keyring.editing import Entry, Kind
 from verifier.keyring.listing import issuer_anchor, issuer_key, listing, transport_key

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from verifier import adoption, kept, keyfiles
-from verifier.adoption import Change
-from verifier.app import now
+from verifier import kept, keyfiles
+from verifier.cli import previewing
 from verifier.cli.checking import stored
 from verifier.errors import Code, ConfigurationError
 from verifier.keyring import PUBLIC, SOURCE, Register
 from verifier.keyring.editing import Source
 from verifier.keyring.material import FILE
 from verifier.pipeline import Rulebook
-from verifier.policy import load
 from verifier.settings import Settings
 from verifier.sources import read_register
-from verifier.store.engine import Database
-from verifier.store.store import Store
-
-SHOWN: Final = 20
-"""Changed decisions that people are shown; ``--json`` has them all."""
 
 
 @dataclass(slots=True)
@@ -101,66 +92,13 @@ def wrong(detail: str, pointer: str) -> ConfigurationError:
 
 
 async def tried(settings: Settings, register: Register) -> dict[str, Any]:
-    """What a register would change: it is tried on everyone ever judged, and nothing is written.
-
-    Returns:
-        Counts first, then each decision that would be followed by another one.
-    """
-    people, found, in_force = 0, list[Change](), None
-    if await _is_there(settings):
+    """What a register would change: it is tried on everybody, and nothing is written."""
+    found = await previewing.tried(
+        settings, lambda rulebook: Rulebook(rulebook.policies, register), register=register
+    )
+    in_force = None
+    if await previewing.is_there(settings):
         async with stored(settings) as store:
-            in_force, rulebook = await _candidate(settings, store, register)
-            async for part in adoption.preview(store, rulebook, now):
-                people += part.people
-                found += part.changes
-                _progress(people)
-    counts = Counter(f"{change.before} -> {change.after}" for change in found)
-    return {
-        "judged": people,
-        "would_change": len(found),
-        "changes": dict(sorted(counts.items())),
-        "register": register.digest,
-        "in_force": in_force,
-        "decisions": [
-            {
-                "decision": change.decision_id,
-                "learner": change.learner_id,
-                "from": change.before.value,
-                "to": change.after.value,
-            }
-            for change in found
-        ],
-    }
-
-
-async def _is_there(settings: Settings) -> bool:
-    database = Database(settings.database_url, read_only=True)
-    await database.close()
-    return database.file is None or database.file.is_file()
-
-
-async def _candidate(settings: Settings, store: Store, register: Register) -> tuple[str | None, Rulebook]:
-    """The register in force, and the candidate under the policy in force."""
-    policy = await store.previewing(lambda tx: tx.newest_adoption("policy"))
-    adopted = await store.previewing(lambda tx: tx.newest_adoption("register"))
-    raw = policy[1].encode() if policy else keyfiles.read_public(settings.policy)
-    return (adopted[0] if adopted else None), Rulebook((load(raw),), register)
-
-
-def _progress(people: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r试算 · tried on {people}", end="", file=sys.stderr, flush=True)
-
-
-def show_tried(found: dict[str, Any]) -> None:
-    """Print what a register would change."""
-    if sys.stderr.isatty() and found["judged"]:
-        print(file=sys.stderr)
-    print(f"试算 · dry run: 已判定 {found['judged']} 人 · people judged")
-    print(f"将改变的决定 · decisions that would change: {found['would_change']}")
-    for change, count in found["changes"].items():
-        print(f"  {change}: {count}")
-    for one in found["decisions"][:SHOWN]:
-        print(f"  {one['decision']}  {one['learner']}  {one['from']} -> {one['to']}")
-    if found["would_change"] > SHOWN:
-        print("  … 其余见 --json · the rest with --json")
+            newest = await store.previewing(lambda tx: tx.newest_adoption("register"))
+            in_force = newest[0] if newest else None
+    return {**found, "register": register.digest, "in_force": in_force}

@@ -5,8 +5,18 @@ answers Met, NotMet or Unknown; a released revision of a clause is never edited,
 """
 
 from verifier.policy.clauses import PROOFS, Clause, ClauseFacts
-from verifier.policy.loader import Policy, load
+from verifier.policy.loader import Policy, entitlement_of, load, pin_of
 from verifier.policy.parameters import Parameters
 from verifier.policy.rules_further import CLAUSES
 
-__all__ = ["CLAUSES", "PROOFS", "Clause", "ClauseFacts", "Parameters", "Policy", "load"]
+__all__ = [
+    "CLAUSES",
+    "PROOFS",
+    "Clause",
+    "ClauseFacts",
+    "Parameters",
+    "Policy",
+    "entitlement_of",
+    "load",
+    "pin_of",
+]

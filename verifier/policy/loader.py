@@ -164,6 +164,25 @@ def load(raw: bytes) -> Policy:
     )
 
 
+def entitlement_of(content: str) -> str:
+    """What a parameter file is about, without reading the rest of it; empty where it does not say."""
+    return _heading(content, "entitlement")
+
+
+def pin_of(content: str) -> str:
+    """Policy and revision of a parameter file as decisions pin them, without reading the rest of it."""
+    return f"{_heading(content, 'policy')}@{_heading(content, 'revision')}"
+
+
+def _heading(content: str, key: str) -> str:
+    # What was adopted by another version may hold more than this one understands.
+    try:
+        said = tomllib.loads(content).get(key, "")
+    except tomllib.TOMLDecodeError:
+        return ""
+    return str(said)
+
+
 def _refuse(why: str, path: str) -> NoReturn:
     raise ConfigurationError(Code.POLICY_INVALID, why, pointer=path)
 

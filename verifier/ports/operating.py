@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from verifier.model.access import Client
+from verifier.model.decision import Entitlement
 from verifier.model.facts import AnyFact, FactId
 from verifier.model.person import LearnerId
-from verifier.ports.intake import JudgingTransaction, RosterTransaction
+from verifier.ports.intake import JudgingTransaction, LatestTrace, RosterTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A source form that was adopted.
+
+    Attributes:
+        content: everything needed to read it again.
+    """
+
+    digest: str
+    content: str = field(repr=False)
+    adopted_at: datetime
 
 
 class OperatingTransaction(RosterTransaction, Protocol):
@@ -36,7 +51,14 @@ class OperatingTransaction(RosterTransaction, Protocol):
         ...
 
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
-        """Adopt a source form: a row and a ledger entry; False if this content stands adopted already."""
+        """Adopt a source form: a row and a ledger entry; False if this content stands adopted already.
+
+        Each policy stands beside those about other entitlements, and in place of the last about its own.
+        """
+        ...
+
+    def adoptions(self, kind: str) -> Sequence[Adoption]:
+        """Everything of a kind that was ever adopted, oldest first."""
         ...
 
 
@@ -47,6 +69,16 @@ class PreviewTransaction(JudgingTransaction, Protocol):
         """The next learners of whom any fact is known, by id."""
         ...
 
+    def adoptions(self, kind: str) -> Sequence[Adoption]:
+        """Everything of a kind that was ever adopted, oldest first."""
+        ...
+
     def newest_adoption(self, kind: str) -> tuple[str, str] | None:
-        """Digest and content of the ``policy`` or ``register`` that was adopted last."""
+        """Digest and content of the source form of a kind that was adopted last."""
+        ...
+
+    def latest_traces(
+        self, learners: Collection[LearnerId], entitlement: Entitlement
+    ) -> Mapping[LearnerId, LatestTrace]:
+        """The newest decision of each learner that has one, with its trace."""
         ...

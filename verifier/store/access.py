@@ -12,6 +12,8 @@ from sqlalchemy import delete, select
 from verifier.model.access import Client
 from verifier.model.facts import AnyFact, FactId
 from verifier.model.person import LearnerId
+from verifier.policy import entitlement_of
+from verifier.ports.operating import Adoption
 from verifier.store import tables
 from verifier.store.intake import Roster
 
@@ -76,8 +78,11 @@ class Access(Roster):
 
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
         """Adopt a source form: a row and a ledger entry; False if this content stands adopted already."""
-        newest = self.newest_adoption(kind)
-        if newest is not None and newest[0] == digest:
+        about = entitlement_of(content) if kind == "policy" else ""
+        standing = [
+            one for one in self.adoptions(kind) if kind != "policy" or entitlement_of(one.content) == about
+        ]
+        if standing and standing[-1].digest == digest:
             return False
         adoption = self.vault.new_id()
         row = {
@@ -91,16 +96,20 @@ class Access(Roster):
         self.announce("adoption", adoption, {"adopts": kind, "digest": digest, **body}, at)
         return True
 
+    def adoptions(self, kind: str) -> Sequence[Adoption]:
+        """Everything of a kind that was ever adopted, oldest first."""
+        table = tables.adoptions
+        rows = self.connection.execute(
+            select(table.c.digest, table.c.content, table.c.adopted_at)
+            .where(table.c.kind == kind)
+            .order_by(table.c.adopted_at, table.c.adoption_id)
+        )
+        return [Adoption(row.digest, row.content, row.adopted_at) for row in rows]
+
     def newest_adoption(self, kind: str) -> tuple[str, str] | None:
         """Digest and content of what was adopted last."""
-        table = tables.adoptions
-        found = self.connection.execute(
-            select(table.c.digest, table.c.content)
-            .where(table.c.kind == kind)
-            .order_by(table.c.adopted_at.desc(), table.c.adoption_id.desc())
-            .limit(1)
-        ).one_or_none()
-        return None if found is None else (found.digest, found.content)
+        last = self.adoptions(kind)[-1:]
+        return (last[0].digest, last[0].content) if last else None
 
     def adopted(self, kind: str, digest: str) -> str | None:
         """The content adopted under a digest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from verifier.model.person import Uscc
 from verifier.signatures import jws, strict_json
 from verifier.web import bodies
 from verifier.web.bodies import JSON
-from verifier.web.routes import OBJECT, TEXT, Call, Route, Word, answer, raw, wants
+from verifier.web.routes import OBJECT, TEXT, Call, Route, Text, Word, answer, raw, wants
 
 CSV: Final = "text/csv"
 JWT: Final = "application/jwt"
@@ -54,7 +55,8 @@ async def status(call: Call) -> web.StreamResponse:
     uscc = _uscc(call)
     bodies.media_type(call.request, JSON)
     body = await _body(call, call.services.limits.body_bytes)
-    found = await call.services.enterprises.status(call.caller, uscc, body)
+    entitlement = call.words["entitlement"]
+    found = await call.services.enterprises.status(call.caller, uscc, body, entitlement=entitlement)
     if not wants(call.request, JWT):
         return answer(found)
     return raw(_signed(call, found).encode("ascii"), JWT)
@@ -98,6 +100,14 @@ ROUTES: Final = (
         status,
         "查询本单位人员资格 · Status of the enterprise's own people",
         roles=(Role.ENTERPRISE,),
+        parameters=(
+            Text(
+                "entitlement",
+                "补贴资格，缺省为一（三）项 · which entitlement; the month of online training if left out",
+                re.compile(r"[a-z][a-z0-9-]{0,63}"),
+                default="",
+            ),
+        ),
         takes={JSON: OBJECT},
         gives={JSON: OBJECT, JWT: TEXT},
     ),

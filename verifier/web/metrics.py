@@ -18,6 +18,8 @@ class Metrics:
         auth_failures: by where: a registered platform's slug, ``assertion`` or ``token``.
         durations: seconds by route, in the form of its template, and status.
         heard: seconds since the last authentic delivery, by registered platform; none before the first.
+        due: people on the due list whose turn has come.
+        sweeping: people whom the sweeps under way have still to reach.
         silent: whether a registered platform should have sent something and did not: 1 or 0.
     """
 
@@ -45,6 +47,16 @@ class Metrics:
         self.silent = Gauge(
             "platform_silent", "Expected to send, and silent.", ["platform"], registry=self._registry
         )
+
+        self.due = Gauge("due_people", "To be judged again.", registry=self._registry)
+        self.sweeping = Gauge(
+            "sweep_people_left", "Not yet reached by the sweeps under way.", registry=self._registry
+        )
+
+    def behind(self, due: int, left: int) -> None:
+        """Take over how much is still to be judged again: people that are due, and those left of sweeps."""
+        self.due.set(due)
+        self.sweeping.set(left)
 
     def watched(self, platform: str, seconds: float | None, *, silent: bool) -> None:
         """Take over what was seen of a platform.

@@ -10,7 +10,7 @@ from verifier.errors import CATALOGUE, Code
 from verifier.model.access import CALLS, Scope
 from verifier.web.bodies import JSON
 from verifier.web.errors import PROBLEM, STATUS
-from verifier.web.routes import OBJECT, Number, Route, Word
+from verifier.web.routes import OBJECT, Parameter, Route, Text, Word
 
 _PART: Final = re.compile(r"\{([a-z_]+)(?::[^}]*)?\}")
 _PROBLEM_SCHEMA: Final = {
@@ -112,8 +112,12 @@ def _content(schemas: Mapping[str, Any]) -> dict[str, Any]:
     return {media_type: {"schema": schema} for media_type, schema in schemas.items()}
 
 
-def _parameter(parameter: Number | Word) -> dict[str, Any]:
+def _parameter(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any]
+    if isinstance(parameter, Text):
+        schema = {"type": "string", "pattern": f"^(?:{parameter.form.pattern})$"}
+        said = {"name": parameter.name, "in": "query", "description": parameter.meaning}
+        return {**said, "required": parameter.default is None, "schema": schema}
     if isinstance(parameter, Word):
         schema = {"enum": list(parameter.words), "default": parameter.words[0]}
     else:

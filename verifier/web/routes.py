@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -49,6 +49,19 @@ class Word:
     name: str
     meaning: str
     words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of one form in the query; without a default it must be there."""
+
+    name: str
+    meaning: str
+    form: re.Pattern[str]
+    default: str | None = None
+
+
+Parameter = Number | Word | Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,7 @@ class Route:
     handler: Callable[[Call], Awaitable[web.StreamResponse]]
     summary: str
     roles: tuple[Role, ...] = ()
-    parameters: tuple[Number | Word, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
     takes: Mapping[str, Schema] = field(default_factory=dict)
     gives: Mapping[str, Schema] = field(default_factory=lambda: {JSON: OBJECT})
     envelope: Callable[[web.Request, Services], Envelope | None] | None = None
@@ -135,9 +148,7 @@ def wants(request: web.Request, media_type: str) -> bool:
     return media_type in {part.partition(";")[0].strip().lower() for part in accepted}
 
 
-def query(
-    request: web.Request, parameters: tuple[Number | Word, ...]
-) -> tuple[dict[str, int], dict[str, str]]:
+def query(request: web.Request, parameters: tuple[Parameter, ...]) -> tuple[dict[str, int], dict[str, str]]:
     """Read the query: numbers and words by name.
 
     Raises:
@@ -154,6 +165,8 @@ def query(
             raise _refused(parameter.name)
         if isinstance(parameter, Word):
             words[parameter.name] = _word(parameter, values[0] if values else parameter.words[0])
+        elif isinstance(parameter, Text):
+            words[parameter.name] = _text(parameter, values)
         elif values:
             numbers[parameter.name] = _number(parameter, values[0])
         elif parameter.default is not None:
@@ -165,6 +178,14 @@ def _word(parameter: Word, value: str) -> str:
     if value not in parameter.words:
         raise _refused(parameter.name)
     return value
+
+
+def _text(parameter: Text, values: Sequence[str]) -> str:
+    if not values and parameter.default is not None:
+        return parameter.default
+    if not values or parameter.form.fullmatch(values[0]) is None:
+        raise _refused(parameter.name)
+    return values[0]
 
 
 def _number(parameter: Number, text: str) -> int:

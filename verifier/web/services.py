@@ -44,7 +44,9 @@ class Enterprises(Protocol):
         """Take a declaration that the scope is widened to all technical workers."""
         ...
 
-    async def status(self, client: Client, uscc: Uscc, body: bytes) -> dict[str, Any]:
+    async def status(
+        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
+    ) -> dict[str, Any]:
         """Answer for people on the roster whether their month is granted."""
         ...
 
