@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,7 +13,10 @@ from adapters import china_vocational_training as cvt
 from tests.functional.world import BUREAU, FACTORY, World
 from verifier import replay as replays
 from verifier.cli.simulator import person
+from verifier.desks import EnterpriseDesk
+from verifier.errors import Code, RequestRejected
 from verifier.keyring import pack
+from verifier.model.access import Role
 from verifier.model.certificate import SkillLevel
 from verifier.operations import SourceForm
 from verifier.pipeline import Rulebook
@@ -143,3 +147,29 @@ async def test_a_skill_certificate_that_states_its_level_is_granted_with_its_cei
     assert "－ 未评估：补贴金额：通知规定高级工不高于4000.00元；当地标准未配置" in said["explanation"]
     await world.issue()
     assert await sound(world)
+
+
+async def test_an_enterprise_asks_for_the_standing_under_each_entitlement(small_world: World) -> None:
+    world = small_world
+    await take_up(world, MAIN, COMPREHENSIVE, (PARAMETERS / "skill-upgrade.toml").read_text(encoding="utf-8"))
+    await world.employ(FACTORY, WORKER, category="就地过年")
+    await world.complete("N-1", WORKER, code="DQ-01")
+    await world.complete("N-2", WORKER, document="职业技能等级证书", completed_at=DONE)
+    desk = EnterpriseDesk(world.store, lambda: world.rulebook, world.keys.digest, world.clock, world.new_id)
+    client = replace(BUREAU, role=Role.ENTERPRISE, enterprises=frozenset({FACTORY}))
+    body = json.dumps({"people": [{"id_number": WORKER.id_number, "name": WORKER.name}]}).encode()
+
+    async def told(entitlement: str) -> tuple[str, list[str]]:
+        answer = await desk.status(client, FACTORY, body, entitlement=entitlement)
+        [one] = answer["people"]
+        return one["state"], [shown["state"] for shown in one["completions"]]
+
+    assert (
+        await told("") == await told("online-training-month") == ("granted_here", ["granted_here", "refused"])
+    )
+    # Each policy shows what is its own business alone.
+    assert await told("comprehensive-training") == ("refused", ["refused"])
+    assert await told("skill-upgrade") == ("refused", ["refused"])
+    with pytest.raises(RequestRejected) as refused:
+        await desk.status(client, FACTORY, body, entitlement="unheard-of")
+    assert (refused.value.code, refused.value.pointer) == (Code.SCHEMA_INVALID, "?entitlement")

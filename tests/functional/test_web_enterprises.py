@@ -54,6 +54,19 @@ async def test_the_status_is_answered_as_json(served: Web) -> None:
     assert headers["Cache-Control"] == "no-store"
 
 
+async def test_the_status_is_asked_for_under_one_entitlement(served: Web) -> None:
+    path = f"{STATUS}?entitlement=skill-upgrade"
+    status, _, _ = await served.call("POST", path, client="ent", data=ROWS, headers=JSON)
+    assert status == 200
+    assert served.enterprises.calls == [("status", "ent", USCC, ROWS, "skill-upgrade")]
+    for wrong in ("", "Skill", "a b", "a&entitlement=b"):
+        status, headers, body = await served.call(
+            "POST", f"{STATUS}?entitlement={wrong}", client="ent", data=ROWS, headers=JSON
+        )
+        assert_problem(status, headers, body, Code.SCHEMA_INVALID)
+        assert status == 422
+
+
 @pytest.mark.parametrize("accept", ["application/jwt", "text/html, APPLICATION/JWT;q=0.9"])
 async def test_the_same_status_is_signed_on_request(served: Web, accept: str) -> None:
     status, headers, body = await served.call(

@@ -13,10 +13,12 @@ import pytest
 from verifier.errors import Code, Unavailable
 from verifier.keyring import Platform, Register
 from verifier.model.delivery import PlatformSlug
+from verifier.model.person import LearnerId
 from verifier.model.trust import Recognition
+from verifier.ports.sweeping import Backlog, Sweep
 from verifier.ports.watching import KEPT_FAILURES, Failure
 from verifier.silence import Silence
-from verifier.watch import FailureWriter, SilenceWatch
+from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
 from verifier.web.metrics import Metrics
 from verifier.web.services import Failures
 
@@ -247,6 +249,34 @@ async def test_a_database_that_does_not_answer_is_asked_again_a_minute_later(
     clock.passes(minutes=1)
     await watch.step()
     assert len(watched.measured) == 2
+
+
+@dataclass
+class Behind:
+    """A store with something to be judged again."""
+
+    found: Backlog
+    asked: int = 0
+
+    async def backlog(self) -> Backlog:
+        self.asked += 1
+        return self.found
+
+
+async def test_what_is_due_is_counted_every_ten_seconds_and_can_be_scraped(clock: Clock) -> None:
+    sweeps = (
+        Sweep("s-1", "adoption", LearnerId("x"), 100, 40, NOW),
+        # Others came meanwhile: nobody is left of the first ones.
+        Sweep("s-2", "adoption", LearnerId("x"), 5, 7, NOW),
+    )
+    store, metrics = Behind(Backlog(3, NOW, 1, sweeps)), Metrics()
+    watch = BacklogWatch(store, clock, metrics.behind)
+    for _ in range(25):
+        assert await watch.step() == 0
+        clock.passes(seconds=1)
+    assert store.asked == 3
+    assert b"due_people 3.0" in metrics.text()
+    assert b"sweep_people_left 60.0" in metrics.text()
 
 
 def test_what_was_seen_of_a_platform_can_be_scraped() -> None:
