@@ -9,7 +9,8 @@ they were, and evaluating twice changes nothing, since a decision is appended on
    same transaction.
 3. A sweep that has been through everybody ends a little later, with those put on the due list of whom
    anything was recorded around the time when it began: a transaction that had begun before its cause was
-   known, and committed behind the cursor, is thus found. No transaction lasts as long as that.
+   known, and committed behind the cursor, is thus found. No transaction lasts as long as that; what it
+   records bears the moment at which it began.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ BATCH: Final = 200
 SLICE: Final = 100
 LATE: Final = timedelta(minutes=1)
 """Far longer than any transaction lasts."""
+TAKING_UP: Final = timedelta(seconds=10)
+"""Longer than an adoption's own transaction takes: whoever begins later decides by the new rulebook."""
 
 
 class EvaluatorUnits(Protocol):
@@ -70,7 +73,7 @@ def _sweep(tx: SweepingTransaction, rulebook: Callable[[], Rulebook], at: dateti
             tx.move_sweep(sweep.sweep_id, max(people), len(people))
             return len(people)
         if at >= sweep.created_at + LATE:
-            around = tx.touched(sweep.created_at - LATE, sweep.created_at + LATE)
+            around = tx.touched(sweep.created_at - LATE, sweep.created_at + TAKING_UP)
             tx.put_due(around, sweep.cause, at)
             tx.end_sweep(sweep.sweep_id)
             return 1
