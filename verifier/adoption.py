@@ -2,10 +2,9 @@
 
 1. The source form is read whole, or refused: then what was in force stays in force.
 2. One transaction writes the row, the ledger entry, and a sweep over everybody. In the same transaction the
-   rulebook is exchanged for whoever asks next: exchanged later, an evaluator that is quick would judge by the
-   old one what is due because of the new one, and nobody would look at it again.
-3. Whoever was judged meanwhile by a transaction that had begun before is put on the due list too; the sweep
-   looks once more for those at its end.
+   rulebook is exchanged for whoever asks next.
+3. Whoever decides holds what is in force against change until the end, and starts again where it is not what
+   they decide by (``hold_rules``). So nobody who was judged by the old one is missed by the sweep.
 
 Trying it out writes nothing: everybody is judged in slices, in reading transactions, and what they would be
 told is compared with what they were told last, or with what another rulebook would tell them.
@@ -69,7 +68,6 @@ class AdoptionDesk:
     operations: Operations
     rulebooks: Rulebooks
     read: Callable[[], Awaitable[tuple[Register, SourceForm]]]
-    clock: Clock
 
     def table(self) -> Mapping[str, Callable[[Mapping[str, str]], Awaitable[dict[str, Any]]]]:
         """Its operations by their names on the command line."""
@@ -125,18 +123,15 @@ class AdoptionDesk:
         undo: Callable[[Rulebook], Rulebook],
     ) -> bool:
         """Adopt a form; of what others take up at the same time nothing is lost, also where this fails."""
-        at = self.clock()
 
         def taken_up() -> None:
             self.rulebooks.take_up(change(self.rulebooks()))
 
         try:
-            changed = await self.operations.adopt([form], taken_up)
+            return await self.operations.adopt([form], taken_up)
         except VerifierError:
             self.rulebooks.take_up(undo(self.rulebooks()))
             raise
-        await self.operations.judge_again("adoption", since=at)
-        return changed
 
 
 def _require_looked_at(form: SourceForm, parameters: Mapping[str, str]) -> None:

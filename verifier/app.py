@@ -237,7 +237,7 @@ def compose(settings: Settings) -> Service:
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
     )
     operations = Operations(store, now, new_id, os.urandom)
-    adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings), now)
+    adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
     operations = replace(operations, further={**adoption.table(), **platforms.table(), **rereading.table()})
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)

@@ -7,16 +7,14 @@ they were, and evaluating twice changes nothing, since a decision is appended on
 1. Due rows come first: somebody waits for them.
 2. Then one slice of the oldest sweep that has people left, in the order of their ids; its cursor moves in the
    same transaction.
-3. A sweep that has been through everybody ends a little later, with those put on the due list of whom
-   anything was recorded around the time when it began: a transaction that had begun before its cause was
-   known, and committed behind the cursor, is thus found. No transaction lasts as long as that; what it
-   records bears the moment at which it began.
+3. A sweep that has been through everybody ends. Nobody is missed who was decided by the rulebook before: an
+   adoption waits for whoever decides (``hold_rules``), and whoever decides after it does so by the new one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, Protocol, TypeVar
 
 from verifier import pipeline
@@ -27,10 +25,6 @@ from verifier.ports.sweeping import SweepingTransaction
 T = TypeVar("T")
 BATCH: Final = 200
 SLICE: Final = 100
-LATE: Final = timedelta(minutes=1)
-"""Far longer than any transaction lasts."""
-TAKING_UP: Final = timedelta(seconds=10)
-"""Longer than an adoption's own transaction takes: whoever begins later decides by the new rulebook."""
 
 
 class EvaluatorUnits(Protocol):
@@ -72,9 +66,6 @@ def _sweep(tx: SweepingTransaction, rulebook: Callable[[], Rulebook], at: dateti
             pipeline.decide(tx, people, rulebook(), at, new_id)
             tx.move_sweep(sweep.sweep_id, max(people), len(people))
             return len(people)
-        if at >= sweep.created_at + LATE:
-            around = tx.touched(sweep.created_at - LATE, sweep.created_at + TAKING_UP)
-            tx.put_due(around, sweep.cause, at)
-            tx.end_sweep(sweep.sweep_id)
-            return 1
+        tx.end_sweep(sweep.sweep_id)
+        return 1
     return 0

@@ -225,11 +225,6 @@ class Operations:
 
         return await self.units.operating(work)
 
-    async def judge_again(self, cause: str, since: datetime) -> None:
-        """Put everyone on the due list of whom anything was recorded or decided since a moment."""
-        at = self.clock()
-        await self.units.operating(lambda tx: tx.put_due(tx.touched(since, at), cause, at))
-
     async def reviews(self, _: Parameters) -> dict[str, Any]:
         """Questions that wait for a reviewer, oldest first."""
         found = await self.units.open_reviews()

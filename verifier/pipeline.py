@@ -94,6 +94,12 @@ class Rulebook:
         named = (policy for policy in self.policies if entitlement in {"", policy.entitlement})
         return next(named, None)
 
+    @property
+    def digests(self) -> Mapping[str, str]:
+        """What it consists of, by the names under which it is adopted."""
+        policies = {f"policy/{policy.entitlement}": policy.digest for policy in self.policies}
+        return {"register": self.register.digest, **policies}
+
     def pins(self, policy: Policy) -> Pins:
         """What every decision under one of its policies stands on."""
         return policy.pins(register=self.register.digest, normaliser=NORMALISER)
@@ -308,6 +314,7 @@ def decide(
         The decisions appended.
     """
     appended: list[NewDecision] = []
+    tx.hold_rules(rulebook.digests)
     canonical = tx.canonical(learners)
     everyone = {*canonical, *canonical.values()}
     moved = {policy.entitlement: everyone for policy in rulebook.policies}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +13,12 @@ from typing import Any, Final, TypeVar
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.functional.process import running, settings
-from tests.functional.world import BUREAU, FACTORY, Installation, World
-from verifier import adoption, evaluator
+from tests.functional.world import BUREAU, FACTORY, Installation, World, over
+from verifier import adoption, evaluator, pipeline
 from verifier import replay as replays
 from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.cli.sandbox import CVT_ISSUER
@@ -24,11 +27,12 @@ from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.keyring import Register, load_packed, pack
 from verifier.keyring.editing import Entry, Kind, Source
 from verifier.model.decision import Entitlement, State
-from verifier.model.delivery import ItemState
+from verifier.model.delivery import DeliveryOutcome, ItemState
 from verifier.model.time import iso
 from verifier.operations import SourceForm
 from verifier.pipeline import Rulebook
 from verifier.policy import load
+from verifier.ports.intake import IntakeTransaction
 from verifier.ports.operating import OperatingTransaction
 from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
@@ -295,7 +299,7 @@ def desk(world: World, units: Any, rulebooks: Rulebooks) -> tuple[AdoptionDesk, 
         return register, form
 
     operations = replace(world.operations, units=units)
-    return AdoptionDesk(operations, rulebooks, read, world.clock), form.digest
+    return AdoptionDesk(operations, rulebooks, read), form.digest
 
 
 async def test_an_evaluator_that_is_quick_judges_by_the_new_register_already(small_world: World) -> None:
@@ -309,26 +313,51 @@ async def test_an_evaluator_that_is_quick_judges_by_the_new_register_already(sma
     assert await world.states(LATE) == ["granted", "refused"]
 
 
-async def test_whoever_was_judged_since_it_began_is_judged_again(small_world: World) -> None:
-    world = small_world
+async def test_nobody_decides_by_a_rulebook_that_was_replaced(world: World) -> None:
     await lived(world)
-    rulebooks = Rulebooks(world.rulebook)
-    adopting, digest = desk(world, world.store, rulebooks)
-    world.now += timedelta(hours=1)
+    before, (register, form) = world.rulebook, stolen(world)
+    first, second = [
+        world.prepared(world.cvt.delivery(world.cvt.completed(course), f"d-{course.number}", world.now))
+        for course in (world.course("N-9", person(9, "学员乙")), world.course("N-8", LATE))
+    ]
+    await adopt(world, register, form)
+    rulebooks = [before, before, world.rulebook]
 
-    async def operating(work: Callable[[OperatingTransaction], T]) -> T:
-        result = await world.store.operating(work)
-        if not await world.states(person(9, "学员乙")):
-            # As of a transaction that had begun before, on a database with several writers.
-            await world.evaluate()
-            await world.complete("N-9", person(9, "学员乙"))
-        return result
+    def by_turns(tx: IntakeTransaction) -> list[DeliveryOutcome]:
+        rulebook = rulebooks.pop(0) if len(rulebooks) > 1 else rulebooks[0]
+        return pipeline.record(tx, prepared, rulebook, world.now, world.new_id)
 
-    units: Any = Both(world, operating)
-    late = replace(adopting, operations=replace(adopting.operations, units=units))
-    await late.adopt_register({"digest": digest})
-    due = await world.sql("select learner_id, cause from due")
-    assert [tuple(row) for row in due] == [(await world.learner(person(9, "学员乙")), "adoption")]
+    # The process has not taken the new one up yet: tried again until it has.
+    prepared = [first]
+    [outcome] = await world.store.intake(by_turns)
+    assert [(item.state, item.code) for item in outcome.items] == [(ItemState.ACCEPTED, None)]
+    [(trace,)] = await world.sql(
+        "select trace from decisions where learner_id = :who", who=await world.learner(person(9, "学员乙"))
+    )
+    assert json.loads(trace)["pins"]["register"] == register.digest
+    rulebooks[:], prepared = [before], [second]
+    with pytest.raises(Unavailable):
+        await world.store.intake(by_turns)
+    assert await world.sql("select 1 from deliveries where delivery_id = 'd-N-8'") == []
+
+
+async def test_an_adoption_waits_for_whoever_decides(postgresql: str, installation: Installation) -> None:
+    world = await over(postgresql, installation)
+    await lived(world)
+    register, form = stolen(world)
+    engine = create_async_engine(postgresql)
+    async with engine.connect() as deciding:
+        await deciding.execute(text("select * from in_force for share"))
+        adopting = asyncio.create_task(adopt(world, register, form))
+        _, waiting = await asyncio.wait([adopting], timeout=0.3)
+        assert waiting
+        # Others may decide meanwhile: they share it.
+        await world.complete("N-9", person(9, "学员乙"))
+        await deciding.rollback()
+        await adopting
+    await engine.dispose()
+    assert await world.states(LATE) == ["granted", "refused"]
+    await world.store.database.close()
 
 
 @dataclass

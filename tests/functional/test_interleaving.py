@@ -89,9 +89,7 @@ async def part(world: World) -> None:
 
 async def adoption(world: World) -> None:
     register, form = stolen(world)
-    since = world.now
     await world.operations.adopt([form], lambda: take_up(world, register))
-    await world.operations.judge_again("adoption", since=since)
 
 
 CAUSES: Final[Mapping[str, Cause]] = {
@@ -104,6 +102,7 @@ CAUSES: Final[Mapping[str, Cause]] = {
 
 async def begun(world: World) -> None:
     """OLD holds the month at the factory; NEW is known; the workshop is not admitted yet."""
+    await world.adopt()
     world.now = SINCE + timedelta(days=1)
     await world.employ(FACTORY, OLD)
     await world.complete("N-1", OLD)

@@ -90,10 +90,8 @@ async def test_everybody_is_judged_once_and_the_progress_is_told(
     seen = [await sweeps(world)]
     while await step(world):
         seen.append(await sweeps(world))
-    assert seen == [[(0, 7)], [(3, 7)], [(6, 7)], [(7, 7)]]
+    assert seen == [[(0, 7)], [(3, 7)], [(6, 7)], [(7, 7)], []]
     assert await decided_under(world, revised(7)) == [1] * 7
-    world.now += evaluator.LATE
-    await world.evaluate()
     assert await sweeps(world) == []
     assert (await world.store.backlog()).due == 0
     assert await decided_under(world, revised(7)) == [1] * 7
@@ -107,7 +105,7 @@ async def test_a_new_policy_reaches_people_who_were_never_decided_under_it(small
     await small_world.evaluate()
     assert await decided_under(small_world, further()) == [1] * 7
     assert await decided_under(small_world, further(), roster_only) == [0]
-    assert await sweeps(small_world) == [(8, 8)]
+    assert await sweeps(small_world) == []
 
 
 async def test_a_process_that_is_killed_goes_on_where_it_was(
@@ -130,7 +128,7 @@ async def test_a_process_that_is_killed_goes_on_where_it_was(
     again.rulebook, again.now = rulebook, world.now
     await again.evaluate()
     assert await decided_under(again, revised(7)) == [1] * 7
-    assert await sweeps(again) == [(7, 7)]
+    assert await sweeps(again) == []
 
 
 class Killed(Exception):
@@ -159,14 +157,11 @@ async def test_two_adoptions_one_after_the_other_end_with_the_last_for_everybody
     world.now += timedelta(seconds=1)
     await adopt(world, revised(8))
     await world.evaluate()
-    assert await sweeps(world) == [(7, 7), (7, 7)]
+    assert await sweeps(world) == []
     assert await decided_under(world, revised(8)) == [1] * 7
     assert sum(await decided_under(world, revised(7, "2021-02-28"))) == 3
     for one in PEOPLE:
         assert (await world.states(one))[-1] == "granted"
-    world.now += evaluator.LATE
-    await world.evaluate()
-    assert await sweeps(world) == []
 
 
 async def test_what_is_due_comes_before_a_sweep(small_world: World) -> None:
@@ -186,36 +181,13 @@ def row_of(one: Person) -> dict[str, str]:
     return {"id_number": one.id_number, "name": one.name, "from": "2021-01-01", "category": "留岗"}
 
 
-async def test_whoever_committed_behind_the_cursor_by_the_old_rulebook_is_found(world: World) -> None:
-    await lived(world)
-    before = world.rulebook
-    await adopt(world, revised(7))
-    await world.evaluate()
-    # As of a transaction that began before the adoption and ends after the sweep has been through.
-    after, world.rulebook = world.rulebook, before
-    late = person(31, "学员丙")
-    world.now -= timedelta(seconds=2)
-    await world.complete("N-31", late)
-    await world.sql("update sweeps set cursor = 'zzzz'")
-    world.rulebook = after
-    world.now += timedelta(seconds=2)
-    await world.evaluate()
-    assert await decided_under(world, revised(7), late) == [0]
-    world.now += evaluator.LATE
-    await world.evaluate()
-    assert await decided_under(world, revised(7), late) == [1]
-    assert await sweeps(world) == []
-
-
 async def test_where_nobody_is_known_an_adoption_sweeps_only_while_others_write(small_world: World) -> None:
     form = SourceForm("policy", load(MAIN.encode()).digest, MAIN, {})
     assert await small_world.operations.adopt([form])
     assert await sweeps(small_world) == []
     await adopt(small_world, revised(7))
     assert await sweeps(small_world) == [(0, 0)]
-    assert await step(small_world) == 0
-    small_world.now += evaluator.LATE
-    await small_world.evaluate()
+    assert await step(small_world) == 1
     assert await sweeps(small_world) == []
 
 
@@ -236,8 +208,6 @@ async def test_an_adoption_while_callbacks_arrive_misses_nobody(
         await asyncio.gather(world.evaluate(), world.evaluate())
 
     await asyncio.gather(arrive(), change())
-    world.now += evaluator.LATE
-    await world.evaluate()
     assert await sweeps(world) == []
     assert await decided_under(world, revised(7), *PEOPLE, *others) == [1] * 19
 
@@ -249,7 +219,7 @@ async def test_of_two_evaluators_each_takes_another_slice(
     await lived(world)
     await adopt(world, revised(7))
     await asyncio.gather(*(world.evaluate() for _ in range(4)))
-    assert await sweeps(world) == [(7, 7)]
+    assert await sweeps(world) == []
     assert await decided_under(world, revised(7)) == [1] * 7
 
 

@@ -126,6 +126,14 @@ class DeciderTransaction(JudgingTransaction, Protocol):
         """Touch the learners' identifier rows in sorted order, before anything about them is read."""
         ...
 
+    def hold_rules(self, digests: Mapping[str, str]) -> None:
+        """Let no adoption commit before this transaction ends; start again where another one is in force.
+
+        Args:
+            digests: of the rulebook that is decided by: ``register``, and ``policy/`` with what it is about.
+        """
+        ...
+
     def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
         """Under whom each learner is judged: itself, unless merged; their common rows are touched, sorted.
 

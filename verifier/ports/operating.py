@@ -46,10 +46,6 @@ class OperatingTransaction(RosterTransaction, Protocol):
         """Begin to judge everybody again, in the transaction of the cause."""
         ...
 
-    def touched(self, since: datetime, until: datetime) -> Collection[LearnerId]:
-        """Everyone of whom a fact was recorded, or about whom anything was decided, in this time."""
-        ...
-
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
         """Adopt a source form: a row and a ledger entry; False if this content stands adopted already.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -66,18 +66,4 @@ class SweepingTransaction(EvaluatorTransaction, Protocol):
 
     def end_sweep(self, sweep_id: str) -> None:
         """The sweep is over."""
-        ...
-
-    def touched(self, since: datetime, until: datetime) -> Collection[LearnerId]:
-        """Everyone of whom a fact was recorded, or about whom anything was decided, in this time."""
-        ...
-
-    def put_due(
-        self,
-        learners: Iterable[LearnerId],
-        cause: str,
-        at: datetime,
-        not_before: datetime | None = None,
-    ) -> None:
-        """Put learners on the due list, in the transaction of the cause."""
         ...

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from verifier.model.access import Client
 from verifier.model.facts import AnyFact, FactId
@@ -93,8 +93,15 @@ class Access(Roster):
             "adopted_at": at,
         }
         self.append(tables.adoptions, [row])
+        self._put_in_force(f"{kind}/{about}" if about else kind, digest)
         self.announce("adoption", adoption, {"adopts": kind, "digest": digest, **body}, at)
         return True
+
+    def _put_in_force(self, name: str, digest: str) -> None:
+        """From here on nobody decides by another one; whoever is deciding by it is waited for."""
+        table = tables.in_force
+        self.insert_missing(table, [{"name": name, "digest": digest}])
+        self.connection.execute(update(table).where(table.c.name == name).values(digest=digest))
 
     def adoptions(self, kind: str) -> Sequence[Adoption]:
         """Everything of a kind that was ever adopted, oldest first."""

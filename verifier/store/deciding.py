@@ -26,6 +26,7 @@ from verifier.model.facts import (
 from verifier.model.person import LearnerId, Uscc
 from verifier.ports.intake import LatestTrace, NewDecision
 from verifier.store import codec, tables
+from verifier.store.engine import Restart
 from verifier.store.session import Session, chunks
 
 GRANTED, CLAIMED, PAID, CLAWBACK = "granted", "claimed", "paid", "clawback_due"
@@ -38,6 +39,18 @@ class Deciding(Session):
     def lock(self, learners: Collection[LearnerId]) -> None:
         """Touch the learners' identifier rows in sorted order, before anything about them is read."""
         self.touch_rows(tables.identifiers, sorted(self.keys_of(learners)))
+
+    def hold_rules(self, digests: Mapping[str, str]) -> None:
+        """Let no adoption commit before this transaction ends; start again where another one is in force.
+
+        The rows are locked against change and shared with all who decide. An adoption changes them, so that
+        it waits for whoever decides by what was in force, and whoever comes after it sees what is: nobody
+        commits a decision by a rulebook that was replaced before. (SQLite has one writer at a time.)
+        """
+        table = tables.in_force
+        rows = self.connection.execute(select(table).order_by(table.c.name).with_for_update(read=True)).all()
+        if any(digests.get(row.name, row.digest) != row.digest for row in rows):
+            raise Restart
 
     def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
         """Under whom each learner is judged: itself, unless it was merged with another one.

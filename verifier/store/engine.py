@@ -43,11 +43,12 @@ class Restart(Exception):
     """A transaction lost a race that it can win by running again from the start; never seen outside.
 
     Attributes:
-        failure: what the database said. A broken key or rule that is still broken at the last attempt was no
-            race, and is the caller's to see.
+        failure: what the database said; None where the transaction itself found that it came too late. A
+            broken key or rule that is still broken at the last attempt was no race, and is the caller's to
+            see.
     """
 
-    def __init__(self, failure: DBAPIError) -> None:
+    def __init__(self, failure: DBAPIError | None = None) -> None:
         super().__init__()
         self.failure = failure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,15 +33,6 @@ class Sweeping(Deciding):
             .limit(limit)
         ).scalars()
         return [LearnerId(who) for who in rows]
-
-    def touched(self, since: datetime, until: datetime) -> Collection[LearnerId]:
-        """Everyone of whom a fact was recorded, or about whom anything was decided, in this time."""
-        facts, decisions = tables.facts, tables.decisions
-        recorded = select(facts.c.learner_id).where(
-            facts.c.recorded_at.between(since, until), facts.c.learner_id.is_not(None)
-        )
-        decided = select(decisions.c.learner_id).where(decisions.c.decided_at.between(since, until))
-        return {LearnerId(who) for who in self.connection.execute(recorded.union(decided)).scalars()}
 
     def add_sweep(self, cause: str, total: int, at: datetime) -> None:
         """Begin a sweep, in the transaction of its cause."""

@@ -2,9 +2,9 @@
 
 Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence`` whose salted digest goes
 under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``outbox``, ``ledger_head``,
-``own_items``, ``waiting``, ``merged``, ``traits``, ``rotations`` and the ``touched`` counters are working
-state: they can be derived again from the rest. ``failures`` is what callers who proved nothing made us
-write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``.
+``own_items``, ``waiting``, ``in_force``, ``merged``, ``traits``, ``rotations`` and the ``touched`` counters
+are working state: they can be derived again from the rest. ``failures`` is what callers who proved nothing
+made us write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``.
 """
 
 from __future__ import annotations
@@ -311,6 +311,14 @@ rosters = Table(
     Column("rows", Integer, nullable=False),
     Column("uploaded_by", String(64), nullable=False),
     Column("recorded_at", Moment, nullable=False),
+)
+
+in_force = Table(
+    "in_force",
+    metadata,
+    # ``register``, or ``policy/`` and what the policy is about.
+    Column("name", String(80), primary_key=True),
+    Column("digest", String(64), nullable=False),
 )
 
 adoptions = Table(
