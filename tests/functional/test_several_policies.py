@@ -153,8 +153,9 @@ async def test_an_enterprise_asks_for_the_standing_under_each_entitlement(small_
     world = small_world
     await take_up(world, MAIN, COMPREHENSIVE, (PARAMETERS / "skill-upgrade.toml").read_text(encoding="utf-8"))
     await world.employ(FACTORY, WORKER, category="就地过年")
-    await world.complete("N-1", WORKER, code="DQ-01")
-    await world.complete("N-2", WORKER, document="职业技能等级证书", completed_at=DONE)
+    await world.complete("N-1", WORKER, code="DQ-01", completed_at=DONE)
+    later = DONE + timedelta(days=1)
+    await world.complete("N-2", WORKER, document="职业技能等级证书", completed_at=later)
     desk = EnterpriseDesk(world.store, lambda: world.rulebook, world.keys.digest, world.clock, world.new_id)
     client = replace(BUREAU, role=Role.ENTERPRISE, enterprises=frozenset({FACTORY}))
     body = json.dumps({"people": [{"id_number": WORKER.id_number, "name": WORKER.name}]}).encode()
