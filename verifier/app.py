@@ -147,16 +147,22 @@ class Service:
     async def prepare(self) -> None:
         """Bring the schema up to date, or refuse another version's where others may be using it.
 
-        Then what was adopted is in force, whatever the files say by now.
-
         Raises:
-            ConfigurationError: the schema is not this version's, or what was adopted cannot be read.
+            ConfigurationError: the schema is not this version's.
             Unavailable: the database does not answer.
         """
         # SQLite has one process, so nobody else can be in the middle of anything.
         await self.store.database.write(
             upgrade if self.store.database.dialect == "sqlite" else require_current
         )
+
+    async def stand(self) -> None:
+        """Put in force what was adopted, whatever the files say by now.
+
+        Raises:
+            ConfigurationError: what was adopted cannot be read, or a secret that it names is missing.
+            Unavailable: the database does not answer.
+        """
         found = await standing(self.settings, self.store, self.rules, self.sources)
         self.rulebooks.take_up(found.rulebook)
         self.sources = found.fresh
@@ -175,6 +181,7 @@ class Service:
             Unavailable: the database does not answer.
         """
         await self.prepare()
+        await self.stand()
         await self.operations.adopt([*self.sources, *self.profile_forms])
         await self.issuer.start()
         self.crew.start()

@@ -324,3 +324,17 @@ def test_the_doctor_says_when_what_was_adopted_cannot_be_read(office: Office) ->
     status, found = said(office)
     assert status == 1
     assert "adopted" in found
+
+
+def test_a_register_that_cannot_stand_any_more_is_mended_by_adopting_another(
+    office: Office, tmp_path: Path
+) -> None:
+    text = office.register.read_text(encoding="utf-8")
+    [name, *_] = re.findall(r'secret = "([^"]+)"', text)
+    office.register.write_text(text.replace(f'"{name}"', f'"{name}-2"'), encoding="utf-8")
+    secrets = office.directory / "secrets"
+    (secrets / name).rename(secrets / f"{name}-2")
+    refused = office.console.refusal("policy", "adopt", file(tmp_path, revised(9)), "--apply")
+    assert refused[0] in {"configuration_invalid", "key_refused"}
+    assert office.console.json("register", "adopt", "--apply")["adopted"] is True
+    assert office.console.json("policy", "adopt", tmp_path / "policy.toml", "--apply")["adopted"] is True

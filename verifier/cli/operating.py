@@ -185,6 +185,12 @@ async def ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> t
     service = compose(settings)
     try:
         await service.prepare()
+        try:
+            await service.stand()
+        except ConfigurationError:
+            # What was adopted may be the very thing that another register is to mend.
+            if name != "register adopt":
+                raise
         return 0, await service.operations.run(name, parameters)
     finally:
         await service.close()
