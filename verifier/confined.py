@@ -4,24 +4,19 @@ XML and PDF are formats in which a few bytes can ask for hours or gigabytes. The
 their own; this is what holds where one of them is missing: a worker that takes too long is killed, one that
 asks for too much memory dies, and the service goes on. What was found authentic before that is kept.
 
-A worker holds adapters and register, and is asked by plain values over a pipe, so that no key crosses it. It
-is started when it is first needed, and anew when the rules have changed. Every call here blocks: callers are
-on threads of their own.
+A worker holds adapters and register, and is started anew when the rules have changed. What workers are, and
+how they are ended: ``verifier.confinement``.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
-import resource
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
-from typing import Any, Final
 
-from verifier.errors import CertificateRejected, Code, SignatureRejected, Unavailable
+from verifier.confinement import MEMORY_BYTES, SECONDS, WORKERS, Rules, Target, Worker, Workers, answer, limit
+from verifier.errors import CertificateRejected, Code, SignatureRejected
 from verifier.keyring import Register
 from verifier.model.certificate import SignedCertificate, VerifiedCertificate
 from verifier.model.delivery import AuthenticatedCallback, Callback, PlatformSlug
@@ -29,28 +24,7 @@ from verifier.ports import Adapter
 from verifier.preparing import HERE, Read
 from verifier.signatures.steps import Step
 
-SECONDS: Final = 5.0
-"""For each answer of a worker; the largest honest document takes a tenth of it."""
-START_SECONDS: Final = 60.0
-"""For a new process to import what it needs, on a busy machine."""
-MEMORY_BYTES: Final = 2**30
-WORKERS: Final = 2
-
-Target = Callable[..., None]
-"""A worker's main function: takes the pipe, then the arguments. Spawned, so that it must have a name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What workers are started with.
-
-    Attributes:
-        version: workers that were started with another one are replaced.
-        arguments: for the target, besides the pipe; they can be pickled.
-    """
-
-    version: str
-    arguments: tuple[Any, ...] = field(repr=False)
+__all__ = ["MEMORY_BYTES", "Confined", "Rules", "serve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +50,9 @@ def serve(
         register: the adopted one.
         memory_bytes: address space that the process may use.
     """
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit(memory_bytes)
     answers = _Answers(connection, adapters, register)
-    connection.send(None)
-    while True:
-        try:
-            question, *arguments = connection.recv()
-        except EOFError:
-            return
-        getattr(answers, question)(*arguments)
+    answer(connection, lambda question, *arguments: getattr(answers, question)(*arguments))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,66 +89,6 @@ class _Answers:
 # The service's side
 
 
-class _Worker:
-    """One worker process, started when it is asked for."""
-
-    def __init__(self, target: Target, seconds: float) -> None:
-        self._target, self._seconds = target, seconds
-        self._version = ""
-        self._process: SpawnProcess | None = None
-        self._pipe: Connection | None = None
-
-    def ask(self, rules: Rules, *question: Any) -> None:
-        """Put a question; the answers are fetched by ``answer``."""
-        if self._process is not None and self._version != rules.version:
-            self.stop()
-        if self._process is None:
-            self._start(rules)
-        assert self._pipe is not None
-        try:
-            self._pipe.send(question)
-        except OSError:
-            self.kill()
-            raise TimeoutError from None
-
-    def _start(self, rules: Rules) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=self._target, args=(other, *rules.arguments), daemon=True)
-        self._version = rules.version
-        self._process.start()
-        other.close()
-        self._receive(START_SECONDS)
-
-    def answer(self) -> Any:
-        """The next value of the worker."""
-        return self._receive(self._seconds)
-
-    def _receive(self, seconds: float) -> Any:
-        assert self._pipe is not None
-        try:
-            if self._pipe.poll(seconds):
-                return self._pipe.recv()
-        except (EOFError, OSError):
-            pass  # it died
-        self.kill()
-        raise TimeoutError
-
-    def kill(self) -> None:
-        """End it, whatever it is doing."""
-        if self._process is not None:
-            self._process.kill()
-        self.stop()
-
-    def stop(self) -> None:
-        """Let it end."""
-        if self._pipe is not None:
-            self._pipe.close()
-        if self._process is not None:
-            self._process.join()
-        self._process = self._pipe = None
-
-
 class Confined:
     """A ``Reader`` that asks workers; what they cannot do within their limits is ``too_complex``."""
 
@@ -201,18 +108,7 @@ class Confined:
             workers: processes at once; further callers wait, and are told to come again if it takes long.
             seconds: for each answer.
         """
-        self._rules = rules
-        self._patience = 2 * seconds
-        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-        self._all = [_Worker(target, seconds) for _ in range(workers)]
-        for worker in self._all:
-            self._idle.put(worker)
-
-    def _free(self) -> _Worker:
-        try:
-            return self._idle.get(timeout=self._patience)
-        except queue.Empty:
-            raise Unavailable(Code.OVERLOADED, "every reading process is busy") from None
+        self._workers = Workers(target, rules, workers=workers, seconds=seconds)
 
     def open(
         self,
@@ -227,31 +123,27 @@ class Confined:
             SignatureRejected: not authentic, or not found so within the limits.
             Unavailable: every worker is busy.
         """
-        worker = self._free()
-        try:
-            worker.ask(self._rules(), "open", adapter.slug, callback, now)
-            authenticated = worker.answer()
+        with self._workers.free() as worker:
+            try:
+                worker.ask(self._workers.rules(), "open", adapter.slug, callback, now)
+                authenticated = worker.answer()
+            except TimeoutError:
+                raise SignatureRejected(Step.TOO_COMPLEX) from None
             if isinstance(authenticated, _Refusal):
                 raise SignatureRejected(str(authenticated.step))
             return self._second_half(worker, replace(authenticated, callback=callback))
-        except TimeoutError:
-            raise SignatureRejected(Step.TOO_COMPLEX) from None
-        finally:
-            self._idle.put(worker)
 
     def read(self, adapter: Adapter, authenticated: AuthenticatedCallback) -> Read:
         """The second half of step 2, for what was authentic before."""
-        worker = self._free()
-        try:
-            worker.ask(self._rules(), "read", adapter.slug, authenticated)
+        with self._workers.free() as worker:
+            try:
+                worker.ask(self._workers.rules(), "read", adapter.slug, authenticated)
+            except TimeoutError:
+                return Read(authenticated, (), Code.TOO_COMPLEX)
             return self._second_half(worker, authenticated)
-        except TimeoutError:
-            return Read(authenticated, (), Code.TOO_COMPLEX)
-        finally:
-            self._idle.put(worker)
 
     @staticmethod
-    def _second_half(worker: _Worker, authenticated: AuthenticatedCallback) -> Read:
+    def _second_half(worker: Worker, authenticated: AuthenticatedCallback) -> Read:
         try:
             read = worker.answer()
         except TimeoutError:
@@ -272,14 +164,13 @@ class Confined:
     def _verify(
         self, signed: SignedCertificate, platform: PlatformSlug, at: datetime
     ) -> VerifiedCertificate | CertificateRejected:
-        worker = self._free()
-        try:
-            worker.ask(self._rules(), "verify", signed, platform, at)
-            result = worker.answer()
-        except TimeoutError:
-            return CertificateRejected(Code.TOO_COMPLEX, 1, "not read within the limits of time and memory")
-        finally:
-            self._idle.put(worker)
+        with self._workers.free() as worker:
+            try:
+                worker.ask(self._workers.rules(), "verify", signed, platform, at)
+                result = worker.answer()
+            except TimeoutError:
+                detail = "not read within the limits of time and memory"
+                return CertificateRejected(Code.TOO_COMPLEX, 1, detail)
         if isinstance(result, _Refusal):
             return CertificateRejected(result.code, int(result.step), result.detail)
         assert isinstance(result, VerifiedCertificate)
@@ -287,5 +178,4 @@ class Confined:
 
     def close(self) -> None:
         """Let every worker end; called when nothing is asked any more."""
-        for worker in self._all:
-            worker.stop()
+        self._workers.close()
