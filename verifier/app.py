@@ -26,25 +26,29 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters import ADAPTERS
 from adapters.declared import load_all
 from verifier import confined, evaluator, keyfiles, ledger, pipeline, sandbox
+from verifier.admissions import AdmissionDesk
 from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.confined import Confined, Rules
-from verifier.desks import ClaimDesk, EnterpriseDesk
+from verifier.desks import ClaimDesk, EnterpriseDesk, ReadWorkbook
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
 from verifier.keyring import load_packed, pack
+from verifier.listing import ListingDesk
 from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.operations import Operations, SourceForm
 from verifier.pipeline import Rulebook
 from verifier.platforms import PlatformDesk
 from verifier.ports import Adapter, Digest
 from verifier.preparing import Prepared
+from verifier.questioning import Questions
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.rereading import Rereading
 from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
-from verifier.sources import read_register, rulebook, sandbox_register, standing
+from verifier.sources import offices, read_register, rulebook, sandbox_register, standing
+from verifier.spreadsheet import Bounds, Cell
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
 from verifier.store.schema import require_current, upgrade
@@ -55,9 +59,13 @@ from verifier.web.admin import build as build_admin
 from verifier.web.admin import listen
 from verifier.web.errors import audit
 from verifier.web.services import HttpLimits, Services, TryOut
+from verifier.workbooks import Workbooks
 from verifier.workers import Crew
 
 log = logging.getLogger("verifier.app")
+
+WORKBOOKS_WAITING = 8
+"""Uploaded workbooks that may wait for the one that is being read; more are asked to come again."""
 
 
 def now() -> datetime:
@@ -217,6 +225,7 @@ def compose(settings: Settings) -> Service:
         ConfigurationError: a key, file or parameter is missing or wrong, or the database is held.
     """
     rules, sources = rulebook(settings)
+    table = offices(settings)
     declared, profile_forms = profiles(settings)
     adapters = (*ADAPTERS, *declared)
     rulebooks = Rulebooks(rules)
@@ -239,19 +248,21 @@ def compose(settings: Settings) -> Service:
     stack.callback(apart.close)
     stack.callback(threads.close)
     services = replace(
-        _services(settings, store, receiving, by_slug, issuer_keys),
+        _services(settings, store, receiving, by_slug, issuer_keys, _workbooks(stack)),
         failed=crew.failed,
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
     )
     operations = Operations(store, now, new_id, os.urandom)
     adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
-    operations = replace(operations, further={**adoption.table(), **platforms.table(), **rereading.table()})
+    admissions = AdmissionDesk(store, table, rulebooks, now, new_id)
+    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now))
+    further = {name: run for desk in desks for name, run in desk.table().items()}
+    operations = replace(operations, further=further)
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
     stack.push_async_callback(group.drain)
-    return Service(
-        settings, store, rulebooks, issuer, operations, services, sources, profile_forms, crew, stack
-    )
+    at_start = (*profile_forms, table)
+    return Service(settings, store, rulebooks, issuer, operations, services, sources, at_start, crew, stack)
 
 
 def _issuer(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer:
@@ -295,6 +306,25 @@ def _by_slug(adapters: Sequence[Adapter]) -> Mapping[str, Adapter]:
 
 def _rules_apart(rulebooks: Rulebooks, declared: Sequence[Adapter], secrets_dir: Path) -> Rules:
     return Rules(str(rulebooks.exchanged), (declared, rulebooks().register.packed, secrets_dir))
+
+
+def _workbooks(stack: AsyncExitStack) -> ReadWorkbook:
+    """Reads uploaded workbooks, one at a time; few may wait."""
+    apart, threads = Workbooks(), Threads(threads=1, waiting=WORKBOOKS_WAITING)
+    stack.callback(apart.close)
+    stack.callback(threads.close)
+
+    async def read(raw: bytes, bounds: Bounds) -> Sequence[Sequence[Cell]]:
+        return await threads.run(partial(apart.read, raw, bounds))
+
+    return read
+
+
+def _questions(settings: Settings) -> Questions:
+    def alarm(code: str, *, enterprise: str, client: str) -> None:
+        audit("alarm", code=code, enterprise=enterprise, client=client)
+
+    return Questions(settings.status_people_per_day, alarm)
 
 
 def _sandbox(
@@ -341,6 +371,7 @@ def _services(
     receiving: Receiving,
     adapters: Mapping[str, Adapter],
     issuer_keys: IssuerKeys,
+    read_workbook: ReadWorkbook,
 ) -> Services:
     digest = receiving.digest
     return Services(
@@ -351,7 +382,9 @@ def _services(
         reading=store,
         arrivals=store,
         assertions=store,
-        enterprises=EnterpriseDesk(store, receiving.rulebook, digest, now, new_id),
+        enterprises=EnterpriseDesk(
+            store, receiving.rulebook, digest, now, new_id, read_workbook, _questions(settings)
+        ),
         claims=ClaimDesk(store, now, new_id),
         token_key=ephemeral_key(),
         answer_key=ephemeral_key(),

@@ -47,7 +47,7 @@ def assemble(
         others: other entitlements of which there is one.
     """
     completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
-    employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact))
+    employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact) and not fact.withdrawn)
     employers = {fact.uscc for fact in employments}
     withdrawn: dict[FactId, FactId] = {}
     for fact in completions:

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial as bound
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import claims, enterprises, roster, standing
+from verifier import claim_list, claims, enterprises, roster, standing
+from verifier.claim_list import ClaimList
 from verifier.errors import Code, RequestRejected
 from verifier.model.access import Client
 from verifier.model.person import Uscc
-from verifier.model.time import beijing_date
+from verifier.model.time import beijing_date, iso
 from verifier.pipeline import Rulebook
+from verifier.policy import Policy
 from verifier.ports import Clock, Digest, NewId
 from verifier.ports.claims import ClaimTransaction
 from verifier.ports.intake import RosterTransaction, StatusTransaction
+from verifier.ports.listing import ListingTransaction
+from verifier.questioning import Questions
+from verifier.roster_rows import NOT_STANDING, RowProblem
+from verifier.spreadsheet import Bounds, Cell
 
 T = TypeVar("T")
 
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 READERS: Final[Mapping[str, Callable[..., roster.RosterFile]]] = {
     "application/json": roster.read_json,
     "text/csv": roster.read_csv,
 }
-
+ReadWorkbook = Callable[[bytes, Bounds], Awaitable[Sequence[Sequence[Cell]]]]
+"""The cells of a workbook, read under limits. Raises RequestRejected or Unavailable."""
 
 SHOWN_PROBLEMS: Final = 500
 """Problems of a roster that one answer shows; who mends these and sends it again sees the next."""
@@ -34,6 +44,10 @@ class EnterpriseUnits(Protocol):
 
     async def rosters(self, work: Callable[[RosterTransaction], T]) -> T:
         """A writing transaction about a roster."""
+        ...
+
+    async def listing(self, work: Callable[[ListingTransaction], T], *, write: bool) -> T:
+        """A transaction that lists an enterprise's people or uploads."""
         ...
 
     async def standings(self, work: Callable[[StatusTransaction], T]) -> T:
@@ -50,6 +64,8 @@ class EnterpriseDesk:
     digest: Digest
     clock: Clock
     new_id: NewId
+    read_workbook: ReadWorkbook
+    questions: Questions
 
     async def upload_roster(
         self,
@@ -64,31 +80,86 @@ class EnterpriseDesk:
 
         Raises:
             RequestRejected: the file as a whole cannot be read, or is of a type that is not taken.
+            Unavailable: too many workbooks are being read.
         """
-        reader = READERS.get(media_type)
-        if reader is None:
-            raise RequestRejected(Code.CONTENT_TYPE_UNSUPPORTED, "JSON or CSV", pointer="content-type")
         at = self.clock()
-        # Reading 20,000 rows takes longer than a loop may be held up.
-        file = await asyncio.to_thread(reader, body, today=beijing_date(at))
-        problems = {
-            "problems": [asdict(problem) for problem in file.problems[:SHOWN_PROBLEMS]],
-            "problems_in_all": len(file.problems),
-        }
+        file = await self._read(body, media_type, beijing_date(at))
         if file.problems and not partial:
-            return {"taken": False, "rows": file.total, **problems}
-        result = await self.units.rosters(
-            lambda tx: enterprises.upload(
+            return {"taken": False, "rows": file.total, **_problems(file.problems)}
+
+        def work(tx: RosterTransaction) -> tuple[enterprises.UploadResult | None, tuple[RowProblem, ...]]:
+            unfounded = enterprises.unfounded(tx, uscc, file.rows)
+            column = file.columns["withdrawn"]
+            found = tuple(RowProblem(row, column, *NOT_STANDING) for row in sorted(unfounded))
+            if found and not partial:
+                return None, found
+            rows = [row for row in file.rows if row.row not in unfounded]
+            result = enterprises.upload(
                 tx,
                 uscc,
-                file.rows,
+                rows,
                 at=at,
                 new_id=self.new_id,
                 digest=self.digest,
                 client_id=client.client_id,
             )
-        )
+            return result, found
+
+        result, found = await self.units.rosters(work)
+        problems = _problems(sorted((*file.problems, *found), key=lambda problem: problem.row))
+        if result is None:
+            return {"taken": False, "rows": file.total, **problems}
         return {"taken": True, **asdict(result), **problems}
+
+    async def _read(self, body: bytes, media_type: str, today: date) -> roster.RosterFile:
+        # Reading 20,000 rows takes longer than a loop may be held up.
+        if media_type == XLSX:
+            cells = await self.read_workbook(body, roster.BOUNDS)
+            return await asyncio.to_thread(roster.read_cells, cells, today=today)
+        reader = READERS.get(media_type)
+        if reader is None:
+            raise RequestRejected(Code.CONTENT_TYPE_UNSUPPORTED, "JSON, CSV or XLSX", pointer="content-type")
+        return await asyncio.to_thread(reader, body, today=today)
+
+    async def uploads(self, uscc: Uscc, limit: int) -> dict[str, Any]:
+        """Rosters of the enterprise that were taken in, newest first, without their people."""
+        found = await self.units.listing(lambda tx: tx.uploads(uscc, limit + 1), write=False)
+        return {
+            "rosters": [
+                {
+                    "roster": upload.roster_id,
+                    "recorded_at": iso(upload.recorded_at),
+                    "rows": upload.rows,
+                    "client": upload.client_id,
+                }
+                for upload in found[:limit]
+            ],
+            "more": len(found) > limit,
+        }
+
+    async def claim_list(
+        self, client: Client, uscc: Uscc, month: date, *, entitlement: str = ""
+    ) -> dict[str, Any]:
+        """The enterprise's live grants of a month; errors as ``verifier.claim_list`` and ``status``."""
+        return claim_list.members(await self._claim_list(client, uscc, month, entitlement))
+
+    async def claim_sheet(self, client: Client, uscc: Uscc, month: date, *, entitlement: str = "") -> bytes:
+        """The same as an XLSX file."""
+        found = await self._claim_list(client, uscc, month, entitlement)
+        return await asyncio.to_thread(claim_list.workbook, found)
+
+    async def _claim_list(self, client: Client, uscc: Uscc, month: date, entitlement: str) -> ClaimList:
+        rules = self.rulebook()
+        listed = bound(
+            claim_list.claim_list,
+            uscc=uscc,
+            month=month,
+            at=self.clock(),
+            entitlement=_policy(rules, entitlement).entitlement,
+            register=rules.register,
+            client_id=client.client_id,
+        )
+        return await self.units.listing(listed, write=True)
 
     async def declare_scope(self, client: Client, uscc: Uscc, body: bytes) -> dict[str, Any]:
         """Record that the enterprise widens the scope to all its technical workers."""
@@ -115,10 +186,9 @@ class EnterpriseDesk:
                 entitlement.
         """
         at, rules = self.clock(), self.rulebook()
-        policy = rules.about(entitlement)
-        if policy is None:
-            raise RequestRejected(Code.SCHEMA_INVALID, "no such entitlement", pointer="?entitlement")
+        policy = _policy(rules, entitlement)
         people = await asyncio.to_thread(roster.read_people, body)
+        self.questions.ask(uscc, client.client_id, len(people), at)
         answer = await self.units.standings(
             lambda tx: standing.status(
                 tx,
@@ -130,7 +200,22 @@ class EnterpriseDesk:
                 client_id=client.client_id,
             )
         )
+        self.questions.answered(uscc, client.client_id, [answer], at)
         return await asyncio.to_thread(standing.members, answer)
+
+
+def _policy(rules: Rulebook, entitlement: str) -> Policy:
+    policy = rules.about(entitlement)
+    if policy is None:
+        raise RequestRejected(Code.SCHEMA_INVALID, "no such entitlement", pointer="?entitlement")
+    return policy
+
+
+def _problems(found: Sequence[RowProblem]) -> dict[str, Any]:
+    return {
+        "problems": [asdict(problem) for problem in found[:SHOWN_PROBLEMS]],
+        "problems_in_all": len(found),
+    }
 
 
 class ClaimUnits(Protocol):

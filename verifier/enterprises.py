@@ -6,10 +6,13 @@ arguments.
 1. Stating the same thing again changes nothing: the identical roster, row, declaration or admission.
 2. A row is known by (enterprise, person, first day). Other content under it is a new fact that supersedes the
    old one; what was known before can still be asked.
-3. Silence states nothing: people whom a later roster leaves out stay as they are. Somebody leaves by a row
+3. A row with a wrong first day is withdrawn: a new fact supersedes it, says what it said and that it is taken
+   back. Nothing of it counts any more; that it once did can still be shown.
+4. Silence states nothing: people whom a later roster leaves out stay as they are. Somebody leaves by a row
    with a last day. So a roster may be sent whole or in parts, and an empty file dismisses nobody.
-4. Whoever's facts changed is put on the due list in the same transaction, and judged again by itself.
-5. Rosters are taken before the enterprise is admitted: the clause that asks for admission waits for it.
+5. Whoever's facts changed is put on the due list in the same transaction, and judged again by itself.
+6. An admission is known by (enterprise, first day). Another office, name or last day supersedes it.
+7. Rosters are taken before the enterprise is admitted: the clause that asks for admission waits for it.
 
 What an enterprise is told of its people is in ``verifier.standing``, offered here as ``status``.
 """
@@ -17,14 +20,14 @@ What an enterprise is told of its people is in ``verifier.standing``, offered he
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from operator import attrgetter
 from typing import Final
 
 from verifier.errors import Code, RequestRejected
 from verifier.model.facts import AdmissionFact, EmploymentFact, FactId, ScopeFact, Source
-from verifier.model.person import Uscc
+from verifier.model.person import LearnerId, Uscc
 from verifier.model.standing import StatusAnswer
 from verifier.ports import Digest, NewId
 from verifier.ports.intake import RosterTransaction
@@ -41,6 +44,7 @@ __all__ = [
     "roster_digest",
     "status",
     "take_rows",
+    "unfounded",
     "upload",
 ]
 
@@ -48,7 +52,7 @@ MAX_NAME: Final = 200
 MAX_OFFICE: Final = 32
 """In characters."""
 
-_stated = attrgetter("end", "category", "post", "dispatched_by", "name.raw")
+_stated = attrgetter("end", "category", "post", "dispatched_by", "name.raw", "mark", "withdrawn")
 """What a row says besides whose it is and from when: the same attributes in a file's row and in a fact."""
 
 
@@ -58,6 +62,7 @@ class UploadResult:
 
     Attributes:
         unchanged: the roster equals the last one; nothing was written.
+        withdrawn: rows that were taken back.
         rows: how many rows were uploaded.
         new: rows that this enterprise had not stated before.
         changed: rows that say something else than before.
@@ -67,6 +72,7 @@ class UploadResult:
     rows: int
     new: int = 0
     changed: int = 0
+    withdrawn: int = 0
 
 
 def upload(
@@ -103,6 +109,22 @@ def upload(
     return result
 
 
+def unfounded(tx: RosterTransaction, uscc: Uscc, rows: Collection[RosterRow]) -> frozenset[int]:
+    """Numbers of the rows that withdraw what no roster of the enterprise ever listed.
+
+    A row that is withdrawn already is none of them: the same may be said again.
+
+    Args:
+        tx: the transaction in which the others are taken.
+        uscc: whose roster it is.
+        rows: of a file.
+    """
+    wanted = [row for row in rows if row.withdrawn]
+    learners = tx.known_learners({row.identifier for row in wanted})
+    listed = {(fact.learner_id, fact.start) for fact in tx.employments(uscc, set(learners.values()))}
+    return frozenset(row.row for row in wanted if (learners.get(row.identifier), row.start) not in listed)
+
+
 def roster_digest(uscc: Uscc, rows: Collection[RosterRow], digest: Digest) -> bytes:
     """What tells a roster from the last one: 32 bytes, alike for the same rows in any order and file form."""
     return digest("roster", uscc.encode() + b"\n" + content(rows))
@@ -121,32 +143,67 @@ def take_rows(
     learners = tx.learners({row.identifier for row in rows}, at)
     known = sorted(tx.employments(uscc, set(learners.values())), key=attrgetter("recorded_at", "fact_id"))
     standing = {(fact.learner_id, fact.start): fact for fact in known}
+    source = Source("roster", roster_id)
     facts: list[EmploymentFact] = []
     changed = 0
     for row in sorted(rows, key=attrgetter("identifier.value", "start")):
         key = (learners[row.identifier], row.start)
         before = standing.get(key)
-        if before is not None and _stated(before) == _stated(row):
+        if before is not None and (_taken_back(before, row) or _stated(before) == _stated(row)):
             continue
-        standing[key] = EmploymentFact(
-            fact_id=FactId(new_id()),
-            learner_id=key[0],
-            uscc=uscc,
-            start=row.start,
-            end=row.end,
-            category=row.category,
-            post=row.post,
-            dispatched_by=row.dispatched_by,
-            name=row.name,
-            recorded_at=at,
-            source=Source("roster", roster_id),
-            supersedes=before.fact_id if before else None,
-        )
-        facts.append(standing[key])
-        changed += before is not None
+        after = _fact(row, key[0], uscc, before, FactId(new_id()), at, source)
+        if after is not None:
+            standing[key] = after
+            facts.append(after)
+            changed += before is not None and not after.withdrawn
+    withdrawn = sum(fact.withdrawn for fact in facts)
     tx.add_facts(facts)
     tx.put_due({fact.learner_id for fact in facts}, "roster", at)
-    return UploadResult(unchanged=False, rows=len(rows), new=len(facts) - changed, changed=changed)
+    new = len(facts) - changed - withdrawn
+    return UploadResult(unchanged=False, rows=len(rows), new=new, changed=changed, withdrawn=withdrawn)
+
+
+def _taken_back(before: EmploymentFact, row: RosterRow) -> bool:
+    """Whether a row withdraws what is withdrawn already, whatever else it says."""
+    return before.withdrawn and row.withdrawn
+
+
+def _fact(
+    row: RosterRow,
+    learner: LearnerId,
+    uscc: Uscc,
+    before: EmploymentFact | None,
+    fact_id: FactId,
+    at: datetime,
+    source: Source,
+) -> EmploymentFact | None:
+    """What a row states, over what stands; nothing where it withdraws what never stood."""
+    if row.withdrawn:
+        if before is None:
+            return None
+        return replace(
+            before,
+            fact_id=fact_id,
+            recorded_at=at,
+            source=source,
+            supersedes=before.fact_id,
+            withdrawn=True,
+        )
+    return EmploymentFact(
+        fact_id=fact_id,
+        learner_id=learner,
+        uscc=uscc,
+        start=row.start,
+        end=row.end,
+        category=row.category,
+        post=row.post,
+        dispatched_by=row.dispatched_by,
+        name=row.name,
+        recorded_at=at,
+        source=source,
+        supersedes=before.fact_id if before else None,
+        mark=row.mark,
+    )
 
 
 def declare_scope(
@@ -196,7 +253,9 @@ def admit(
     new_id: NewId,
     operator: str,
 ) -> bool:
-    """Record that the bureau lets an enterprise take part.
+    """Record that the bureau lets an enterprise take part, or that what it said of a first day is different.
+
+    To end an admission, it is recorded again with the same first day and a last one.
 
     Args:
         tx: the transaction.
@@ -219,12 +278,21 @@ def admit(
         if not text.strip() or len(text) > limit:
             raise RequestRejected(Code.SCHEMA_INVALID, "empty or too long", pointer=pointer)
     _days_in_order(start, end)
-    said = (name, office, start, end)
-    if any((fact.name, fact.office, fact.start, fact.end) == said for fact in tx.admissions(uscc)):
+    listed = tx.listed(uscc)  # first: it is here that two who write about one enterprise take turns
+    same_day = [fact for fact in tx.admissions(uscc) if fact.start == start]
+    said = (name, office, end)
+    if same_day and all((fact.name, fact.office, fact.end) == said for fact in same_day):
         return False
     source = Source("operator", operator)
-    tx.add_facts([AdmissionFact(FactId(new_id()), uscc, name, office, start, end, at, source)])
-    tx.put_due(tx.listed(uscc), "admission", at)
+    # Of one first day several may stand from before the later one superseded the earlier: all of them end.
+    over: list[FactId | None] = [fact.fact_id for fact in same_day]
+    tx.add_facts(
+        [
+            AdmissionFact(FactId(new_id()), uscc, name, office, start, end, at, source, supersedes=before)
+            for before in over or [None]
+        ]
+    )
+    tx.put_due(listed, "admission", at)
     return True
 
 

@@ -91,6 +91,8 @@ class Code(StrEnum):
     QUOTA_EXCEEDED = "quota_exceeded"
     # rosters
     ROSTER_ROW_INVALID = "roster_row_invalid"
+    ROSTER_UNREADABLE = "roster_unreadable"
+    OFFICE_UNKNOWN = "office_unknown"
     # records and claims
     ALREADY_CLAIMED = "already_claimed"
     RECORD_NOT_CURRENT = "record_not_current"
@@ -277,6 +279,8 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.SCOPE_INSUFFICIENT: _said(_C, "该客户端没有此项权限。", "This client's role does not include that call."),
     Code.QUOTA_EXCEEDED: _said(_C, "超过调用额度，请稍后再试。", "Over the quota: try again later."),
     Code.ROSTER_ROW_INVALID: _said(_E, "花名册中有不符合规则的行，请按提示更正后重新上传。", "A row of the roster breaks a rule: correct it as shown and upload again."),
+    Code.ROSTER_UNREADABLE: _said(_E, "花名册文件在限定的时间和内存内无法读取，请用模板重新填写后另存，或改传 CSV。", "The roster file cannot be read within the limits of time and memory: write it anew in the template, or send CSV."),
+    Code.OFFICE_UNKNOWN: _said(_B, "受理机构代码不在准入起始日有效的受理机构表中，请核对代码。", "The acceptance office's code is not in the table of offices on the admission's first day: check the code."),
     Code.ALREADY_CLAIMED: _said(_C, "该月补贴资格已被其他申领占用，不得重复支付。", "This month is already claimed for another payment: do not pay it again."),
     Code.RECORD_NOT_CURRENT: _said(_C, "该记录不是最新有效记录，请拉取最新记录。", "This is not the latest valid record: pull the latest one."),
     Code.CLAIM_STATE_REFUSED: _said(_C, "当前状态不允许此操作。", "The claim's state does not allow this step."),

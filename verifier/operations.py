@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import enterprises, explaining, subject
-from verifier.errors import AccessDenied, Code, Conflict, RequestRejected
+from verifier import explaining, subject
+from verifier.asked import Parameters
+from verifier.asked import malformed as _malformed
+from verifier.asked import source as _source
+from verifier.asked import text as _text
+from verifier.errors import AccessDenied, Code, Conflict
 from verifier.identity import uscc
 from verifier.model.access import Client, ClientState, Role
 from verifier.model.facts import (
@@ -33,7 +37,6 @@ from verifier.ports.subject import SubjectTransaction
 from verifier.signatures import client_secret, keys, strict_json
 
 T = TypeVar("T")
-Parameters = Mapping[str, str]
 _JWK_BYTES: Final = 8192
 _SECRETS: Final = 2
 """As many secrets a client has while one replaces the other."""
@@ -57,10 +60,10 @@ class OperatingUnits(Reading, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceForm:
-    """A policy, a register or the profiles of declared platforms as their files say it.
+    """A policy, a register, profiles of declared platforms or the offices as their files say it.
 
     Attributes:
-        kind: ``policy``, ``register`` or ``profile``.
+        kind: ``policy``, ``register``, ``profile`` or ``offices``.
         digest: hex, as decisions pin it.
         content: everything needed to read it again.
         said: what its ledger entry says besides.
@@ -74,7 +77,7 @@ class SourceForm:
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The operations over one store."""
+    """The operations over one store; ``further`` are those of others, by name."""
 
     units: OperatingUnits
     clock: Clock
@@ -85,7 +88,6 @@ class Operations:
     def table(self) -> Mapping[str, Callable[[Parameters], Awaitable[dict[str, Any]]]]:
         """Every operation by its name on the command line."""
         return {
-            "enterprises admit": self.admit,
             "clients add": self.add_client,
             "clients revoke": self.revoke_client,
             "clients rotate-secret": self.rotate_secret,
@@ -108,21 +110,6 @@ class Operations:
         if operation is None:
             raise AccessDenied(Code.NOT_FOUND, "no such operation")
         return await operation(parameters)
-
-    async def admit(self, parameters: Parameters) -> dict[str, Any]:
-        """Admit an enterprise at an acceptance office: ``uscc``, ``name``, ``office``, ``from``, ``to``."""
-        code = uscc(_text(parameters, "uscc"))
-        start, end = _day(parameters, "from"), _optional_day(parameters, "to")
-        name, office = _text(parameters, "name"), _text(parameters, "office")
-        at, operator = self.clock(), _source(parameters).reference
-
-        def work(tx: OperatingTransaction) -> dict[str, Any]:
-            changed = enterprises.admit(
-                tx, code, name, office, start, end, at=at, new_id=self.new_id, operator=operator
-            )
-            return {"uscc": code, "office": office, "changed": changed}
-
-        return await self.units.operating(work)
 
     async def add_client(self, parameters: Parameters) -> dict[str, Any]:
         """Register a system: ``client``, ``role``; ``enterprises``, ``offices`` or ``platform``; ``jwk``.
@@ -297,24 +284,6 @@ class Operations:
         )
 
 
-def _text(parameters: Parameters, name: str) -> str:
-    value = parameters.get(name, "").strip()
-    if not value or len(value) > _JWK_BYTES or not value.isprintable():
-        raise _malformed(name)
-    return value
-
-
-def _day(parameters: Parameters, name: str) -> date:
-    try:
-        return date.fromisoformat(_text(parameters, name))
-    except ValueError:
-        raise _malformed(name) from None
-
-
-def _optional_day(parameters: Parameters, name: str) -> date | None:
-    return _day(parameters, name) if parameters.get(name) else None
-
-
 def _listed(parameters: Parameters, name: str) -> list[str]:
     return [part.strip() for part in parameters.get(name, "").split(",") if part.strip()]
 
@@ -338,11 +307,3 @@ def _check_scope(client: Client) -> None:
             raise _malformed({"enterprise": "enterprises", "subsidy": "offices"}.get(role, role.value))
     if client.secrets and client.role is not Role.PLATFORM:
         raise _malformed("secret")
-
-
-def _source(parameters: Parameters) -> Source:
-    return Source("operator", parameters.get("operator", "") or "unnamed")
-
-
-def _malformed(name: str) -> RequestRejected:
-    return RequestRejected(Code.SCHEMA_INVALID, "the parameter is missing or malformed", pointer=name)

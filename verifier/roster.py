@@ -1,13 +1,13 @@
-"""What an enterprise sends, read strictly: its roster (JSON or CSV), people to ask for, a declaration. Pure.
+"""What an enterprise sends, read strictly: its roster, people to ask for, a declaration. Pure.
 
 The columns of a roster and their rules stand in ``verifier.roster_rows``.
 
 1. JSON has one meaning (``strict_json``); a member that is unknown, missing or of another type refuses the
    file, because a program wrote it and will write it again.
 2. CSV is comma-separated, in UTF-8 (a byte order mark may precede it) or GB18030. The header of the one is
-   never that of the other, so it tells which. Columns stand in any order; an unknown, doubled or missing one
-   refuses the file. Spreadsheets rewrite days, so ``2021/3/5`` is read too. Rows of empty cells are passed
-   over.
+   never that of the other, so it tells which. Spreadsheets rewrite days, so ``2021/3/5`` is read too. Rows of
+   empty cells are passed over. XLSX comes as cells (``verifier.spreadsheet``), which a process of its own has
+   read. The header and the cells of either: ``verifier.roster_table``.
 3. All else is said row by row, every problem of every row. Rows are counted from 1, the header not included.
 4. Two rows of one person with the same first day contradict each other: both are problems, whatever they say.
 5. Cells are stored as they came, also those that a spreadsheet would take for a formula: who exports escapes.
@@ -23,8 +23,8 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from itertools import islice
 from typing import Final, NoReturn, TypeVar
@@ -33,15 +33,20 @@ import msgspec
 from typing_extensions import override
 
 from verifier.errors import Code, RequestRejected
+from verifier.model.facts import EmploymentMark
 from verifier.model.person import ClaimedKind, IdentityClaims
 from verifier.roster_rows import CELLS, TWICE, Flaws, Form, RawRow, RosterRow, RowProblem, read_day, read_row
+from verifier.roster_table import TABLE, header, raw_row, texts_of
 from verifier.signatures import strict_json
+from verifier.spreadsheet import Bounds, Cell
 
 MAX_ROWS: Final = 20_000
 MAX_ROSTER_BYTES: Final = 8 * 1024 * 1024
 MAX_PEOPLE: Final = 10_000
 MAX_PEOPLE_BYTES: Final = 4 * 1024 * 1024
 _MAX_DECLARATION_BYTES: Final = 1024
+BOUNDS: Final = Bounds(MAX_ROSTER_BYTES, rows=MAX_ROWS + 1)
+"""What an XLSX roster may weigh, for whoever opens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,13 @@ class RosterFile:
         rows: those without a problem, in the file's order.
         problems: of all others, by row.
         total: how many rows the file has, empty ones not counted.
+        columns: how the file calls the attributes of a row.
     """
 
     rows: tuple[RosterRow, ...]
     problems: tuple[RowProblem, ...]
     total: int
+    columns: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class _Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id_number: str
     name: str = ""
+    id_kind: str = ClaimedKind.RESIDENT_ID.value
+    id_country: str = ""
 
     @override
     def __repr__(self) -> str:
@@ -93,24 +102,9 @@ class _Days(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 _JSON: Final = Form(
-    {name: name for name in ("id_number", "name", "id_kind", "category", "post", "dispatched_by")}
-    | {"start": "from", "end": "to"},
+    {name: {"start": "from", "end": "to"}.get(name, name) for name in RawRow.__struct_fields__},
     re.compile(r"([0-9]{4})(-)([0-9]{2})-([0-9]{2})"),
 )
-_CSV: Final = Form(
-    {
-        "id_number": "证件号码",
-        "name": "姓名",
-        "category": "人员类别",
-        "post": "岗位",
-        "start": "在岗起始日",
-        "end": "在岗截止日",
-        "dispatched_by": "派遣单位统一社会信用代码",
-    },
-    re.compile(r"([0-9]{4})([-/])([0-9]{1,2})\2([0-9]{1,2})"),
-)
-_CSV_FIELDS: Final = {title: name for name, title in _CSV.columns.items()}
-_CSV_REQUIRED: Final = ("证件号码", "姓名", "在岗起始日")
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -128,7 +122,7 @@ def read_json(raw: bytes, *, today: date) -> RosterFile:
     """
     rows = _converted(raw, _Rows, MAX_ROSTER_BYTES).rows
     _counted(rows, MAX_ROWS, "/rows")
-    return _checked(list(enumerate(rows, 1)), _JSON, today)
+    return _checked([(number, row, []) for number, row in enumerate(rows, 1)], _JSON, today)
 
 
 def read_csv(raw: bytes, *, today: date) -> RosterFile:
@@ -140,20 +134,44 @@ def read_csv(raw: bytes, *, today: date) -> RosterFile:
         records = list(islice(reader, MAX_ROWS + 2))
     except csv.Error:
         _refuse("not CSV", f"line {reader.line_num}")
-    names = _header(records[0] if records else [])
+    names = header(records[0] if records else [])
     if len(records) > MAX_ROWS + 1:
         _too_many()
-    rows = [
-        (number, RawRow(**dict(zip(names, cells, strict=True))) if len(cells) == len(names) else None)
-        for number, cells in enumerate(records[1:], 1)
-        if any(cells)
-    ]
+    rows: list[_Numbered] = []
+    for number, cells in enumerate(records[1:], 1):
+        flaws: Flaws = []
+        if len(cells) != len(names) and any(cells):
+            rows.append((number, None, [("", CELLS)]))
+        elif any(cells):
+            rows.append((number, raw_row(dict(zip(names, cells, strict=True)), flaws), flaws))
     _counted(rows, MAX_ROWS, "")
-    return _checked(rows, _CSV, today)
+    return _checked(rows, TABLE, today)
+
+
+def read_cells(records: Sequence[Sequence[Cell]], *, today: date) -> RosterFile:
+    """Read the cells of an XLSX workbook, which is within ``BOUNDS``.
+
+    Args:
+        records: its rows from the first on, as ``verifier.spreadsheet.read`` gives them.
+        today: as for ``read_json``.
+
+    Raises:
+        RequestRejected: ``schema_invalid``; nothing of the file counts.
+    """
+    names = header([title if isinstance(title, str) else "" for title in records[0]])
+    rows: list[_Numbered] = []
+    for number, cells in enumerate(records[1:], 1):
+        flaws: Flaws = []
+        if len(cells) > len(names):
+            rows.append((number, None, [("", CELLS)]))
+        elif cells:
+            rows.append((number, raw_row(texts_of(names, cells, flaws), flaws), flaws))
+    _counted(rows, MAX_ROWS, "")
+    return _checked(rows, TABLE, today)
 
 
 def read_people(raw: bytes) -> tuple[IdentityClaims, ...]:
-    """Read ``{"people": [{"id_number", "name"?}]}``, of whom an enterprise asks the status.
+    """Read ``{"people": [{"id_number", "name"?, "id_kind"?, "id_country"?}]}``, whose status is asked.
 
     Args:
         raw: the body, up to 4 MiB and 10,000 people.
@@ -167,7 +185,7 @@ def read_people(raw: bytes) -> tuple[IdentityClaims, ...]:
     people = _converted(raw, _People, MAX_PEOPLE_BYTES).people
     _counted(people, MAX_PEOPLE, "/people")
     return tuple(
-        IdentityClaims(ClaimedKind.RESIDENT_ID.value, person.id_number, person.name) for person in people
+        IdentityClaims(person.id_kind, person.id_number, person.name, person.id_country) for person in people
     )
 
 
@@ -202,6 +220,9 @@ def content(rows: Iterable[RosterRow]) -> bytes:
             row.category.value if row.category else "",
             row.post,
             row.dispatched_by or "",
+            # Where they are the usual ones they are left out, as they were before there were such columns.
+            *([] if row.mark is EmploymentMark.EMPLOYED else [f"status {row.mark.value}"]),
+            *(["withdrawn"] if row.withdrawn else []),
         ]
         for row in rows
     )
@@ -246,33 +267,27 @@ def _decoded(raw: bytes) -> str:
     _refuse("neither UTF-8 nor GB18030", "")
 
 
-def _header(titles: Sequence[str]) -> list[str]:
-    for position, title in enumerate(titles, 1):
-        if title not in _CSV_FIELDS:
-            _refuse("an unknown column", f"column {position}")
-        if title in titles[: position - 1]:
-            _refuse("a column stands twice", f"column {position}")
-    for title in _CSV_REQUIRED:
-        if title not in titles:
-            _refuse("a column is missing", title)
-    return [_CSV_FIELDS[title] for title in titles]
+_Numbered = tuple[int, RawRow | None, Flaws]
+"""A row by its number, with what its cells alone show to be wrong; None where they are no row."""
 
 
-def _checked(numbered: Sequence[tuple[int, RawRow | None]], form: Form, today: date) -> RosterFile:
+def _checked(numbered: Sequence[_Numbered], form: Form, today: date) -> RosterFile:
     rows: list[RosterRow] = []
     problems: list[RowProblem] = []
-    for number, raw in numbered:
-        flaws: Flaws = []
-        row = None
-        if raw is None:
-            flaws.append(("", CELLS))
-        else:
-            row = read_row(number, raw, form, today, flaws)
-        problems.extend(RowProblem(number, form.columns.get(column, ""), *flaw) for column, flaw in flaws)
-        if row is not None:
+    for number, raw, flaws in numbered:
+        found: Flaws = []
+        row = None if raw is None else read_row(number, raw, form, today, found)
+        # A cell that could not be read was taken for empty: what follows from that is no fault of its own.
+        unread = {column for column, _ in flaws}
+        if "id_kind" in unread:
+            unread.add("id_number")
+        said = [*flaws, *((column, flaw) for column, flaw in found if column not in unread)]
+        problems.extend(RowProblem(number, form.columns.get(column, ""), *flaw) for column, flaw in said)
+        if row is not None and not said:
             rows.append(row)
     seen = Counter((row.identifier, row.start) for row in rows)
     twice = {row.row for row in rows if seen[row.identifier, row.start] > 1}
     problems.extend(RowProblem(number, form.columns["start"], *TWICE) for number in twice)
     kept = tuple(row for row in rows if row.row not in twice)
-    return RosterFile(kept, tuple(sorted(problems, key=lambda problem: problem.row)), len(numbered))
+    ordered = tuple(sorted(problems, key=lambda problem: problem.row))
+    return RosterFile(kept, ordered, len(numbered), form.columns)

@@ -3,7 +3,7 @@
 A row of a roster says: this person is on our staff from a day to a day, both included. Its columns:
 
 =================  =========================  ==========================================================
-JSON               CSV                        rule
+JSON               CSV, XLSX                  rule
 =================  =========================  ==========================================================
 ``id_number``      证件号码                   rules 1 to 5 of ``verifier.identity``
 ``name``           姓名                       rules N1 to N6 of ``verifier.names``
@@ -12,8 +12,14 @@ JSON               CSV                        rule
 ``category``       人员类别                   one of the seven words of ``Category``, or empty
 ``post``           岗位                       up to 100 characters, none of them a control character
 ``dispatched_by``  派遣单位统一社会信用代码   rules 6 to 8; with 劳务派遣 and only with it
-``id_kind``        (none)                     ``resident_id``, which is also what it means if it is missing
+``id_kind``        证件类型                   a kind that ``verifier.learner`` takes; none: a resident id
+``id_country``     护照签发国                 of a passport and only of one
+``status``         人员状态                   one of the four words of ``EmploymentMark``; none: 在职
+``withdrawn``      撤回                       whether the row is taken back: it was listed in error
 =================  =========================  ==========================================================
+
+A row that is taken back is known by its person and first day; what else it says must still be right, and
+does not count.
 """
 
 from __future__ import annotations
@@ -29,7 +35,7 @@ from typing_extensions import override
 
 from verifier import identity, learner
 from verifier.errors import Code, IdentityRejected
-from verifier.model.facts import Category
+from verifier.model.facts import Category, EmploymentMark
 from verifier.model.person import ClaimedKind, Identifier, IdentityClaims, PersonName, Uscc
 
 MAX_POST: Final = 100
@@ -54,6 +60,8 @@ class RosterRow:
     category: Category | None
     post: str = field(repr=False)
     dispatched_by: Uscc | None
+    mark: EmploymentMark = EmploymentMark.EMPLOYED
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,9 @@ class RawRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     category: str = ""
     post: str = ""
     dispatched_by: str = ""
+    id_country: str = ""
+    status: str = ""
+    withdrawn: bool = False
 
     @override
     def __repr__(self) -> str:
@@ -118,12 +129,17 @@ _ID_NUMBER = Flaw(
     "The id number breaks its rule (length, characters, check character or birth date); "
     "in a spreadsheet, format the column as text.",
 )
+_ID_COUNTRY = Flaw(
+    Code.IDENTIFIER_INVALID,
+    "护照须填写签发国（ISO 3166-1 三位大写字母代码，如 KAZ），其他证件不填。",
+    "A passport needs its issuing country (ISO 3166-1 alpha-3, such as KAZ); other ids have none.",
+)
 _NAME = Flaw(
     Code.NAME_INVALID,
     "姓名为空、过长或含有不允许的字符。",
     "The name is empty, too long or holds characters that are not allowed.",
 )
-_DAY = Flaw(
+DAY: Final = Flaw(
     Code.ROSTER_ROW_INVALID,
     "不是有效日期，应写作 YYYY-MM-DD（1900 年至 2199 年）。",
     "Not a day such as YYYY-MM-DD (1900 to 2199).",
@@ -154,6 +170,16 @@ _DISPATCH_MEANT = Flaw(
     "填写了派遣单位的，人员类别须为劳务派遣。",
     "A dispatching company is given, but the category is not 劳务派遣.",
 )
+_STATUS = Flaw(
+    Code.ROSTER_ROW_INVALID,
+    f"人员状态应为下列之一或留空：{'、'.join(EmploymentMark)}。",
+    "The status is none of the four words.",
+)
+NOT_STANDING: Final = Flaw(
+    Code.ROSTER_ROW_INVALID,
+    "要撤回的行不存在：本单位花名册中没有该人员以此日为在岗起始日的行，请核对证件号码与在岗起始日。",
+    "There is no such row to withdraw: nothing lists this person from that first day.",
+)
 CELLS: Final = Flaw(
     Code.ROSTER_ROW_INVALID, "列数与表头不一致。", "The row has more or fewer cells than the header."
 )
@@ -163,6 +189,12 @@ TWICE: Final = Flaw(
     "Several rows give this person the same first day: keep one.",
 )
 
+_PASSPORT: Final = "passport"
+_OF_IDENTITY: Final[Mapping[str, tuple[str, Flaw]]] = {
+    "id_kind": ("id_kind", _ID_KIND),
+    "id_country": ("id_country", _ID_COUNTRY),
+}
+"""Where the error of an identity points, if not to the number."""
 _HIDDEN: Final = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
@@ -186,26 +218,40 @@ def read_row(number: int, raw: RawRow, form: Form, today: date, flaws: Flaws) ->
     start = read_day(raw.start, form)
     end = read_day(raw.end, form) if raw.end else None
     if start is None:
-        flaws.append(("start", _DAY))
+        flaws.append(("start", DAY))
     if raw.end and end is None:
-        flaws.append(("end", _DAY))
+        flaws.append(("end", DAY))
     if start is not None and end is not None and end < start:
         flaws.append(("end", _ORDER))
     if len(raw.post) > MAX_POST or _HIDDEN.search(raw.post):
         flaws.append(("post", _POST))
     category, dispatched_by = _staff(raw, flaws)
+    mark = _mark(raw.status, flaws)
     if flaws or who is None or start is None:
         return None
-    return RosterRow(number, who.identifier, who.name, start, end, category, raw.post, dispatched_by)
+    return RosterRow(
+        number,
+        who.identifier,
+        who.name,
+        start,
+        end,
+        category,
+        raw.post,
+        dispatched_by,
+        mark,
+        raw.withdrawn,
+    )
 
 
 def _who(raw: RawRow, today: date, flaws: Flaws) -> learner.Identified | None:
+    claims = IdentityClaims(raw.id_kind, raw.id_number, raw.name, raw.id_country)
+    if raw.id_country and raw.id_kind != _PASSPORT:
+        flaws.append(("id_country", _ID_COUNTRY))
     try:
-        return learner.identify(IdentityClaims(raw.id_kind, raw.id_number, raw.name), today)
+        return learner.identify(claims, today)
     except IdentityRejected as error:
         if error.code is not Code.NAME_INVALID:
-            is_kind = error.pointer == "id_kind"
-            flaws.append(("id_kind", _ID_KIND) if is_kind else ("id_number", _ID_NUMBER))
+            flaws.append(_OF_IDENTITY.get(error.pointer, ("id_number", _ID_NUMBER)))
     try:
         # Asked once more, so that whoever mends the number learns of the name at the same time.
         identity.person_name(raw.name)
@@ -224,6 +270,14 @@ def read_day(text: str, form: Form) -> date | None:
     except ValueError:
         return None
     return day if 1900 <= day.year < 2200 else None  # noqa: PLR2004 - the range of verifier.model.time
+
+
+def _mark(word: str, flaws: Flaws) -> EmploymentMark:
+    try:
+        return EmploymentMark(word) if word else EmploymentMark.EMPLOYED
+    except ValueError:
+        flaws.append(("status", _STATUS))
+        return EmploymentMark.EMPLOYED
 
 
 def _staff(raw: RawRow, flaws: Flaws) -> tuple[Category | None, Uscc | None]:

@@ -12,11 +12,17 @@ from urllib.parse import quote, urlsplit
 from verifier.errors import Code, ConfigurationError
 
 PREFIX: Final = "VERIFIER_"
+_MOST: Final = {"VERIFIER_PORT": 65_535}
+_MOST_OF_OTHERS: Final = 1_000_000_000
 
 
 def packaged_policy(name: str = "online-training-month") -> Path:
     """Where a policy's parameter file lies, if one of this name comes with the service."""
     return Path(str(resources.files("verifier.policy") / "parameters" / f"{name}.toml"))
+
+
+def _packaged_offices() -> Path:
+    return packaged_policy("offices")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Settings:
         policy: the main policy's parameter file.
         policies: comma-separated further policies: names of those that come with the service
             (``skill-upgrade``, ``comprehensive-training``) or paths of parameter files; empty means none.
+        offices: the table of acceptance offices.
+        status_people_per_day: people that one enterprise may ask about in a day; 0 for any number.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
         base_url: address under which others reach the service; issuer of tokens and records.
@@ -50,6 +58,8 @@ class Settings:
     register: Path = Path("keys/trust.toml")
     profiles: Path = Path()
     policy: Path = field(default_factory=packaged_policy)
+    offices: Path = field(default_factory=_packaged_offices)
+    status_people_per_day: int = 100_000
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = "http://127.0.0.1:8080"
@@ -115,8 +125,9 @@ def _value(variable: str, form: object, text: str) -> str | int | Path:
         return Path(text)
     if form != "int":
         return text
-    if not text.isascii() or not text.isdigit() or not 0 <= int(text) < 1 << 16:
-        raise _invalid(variable, "a number from 0 to 65535 is needed")
+    most = _MOST.get(variable, _MOST_OF_OTHERS)
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(most)) or int(text) > most:
+        raise _invalid(variable, f"a number from 0 to {most} is needed")
     return int(text)
 
 

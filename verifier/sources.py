@@ -1,4 +1,4 @@
-"""Reads the source forms of policies and trust register, what is in force, and the sandbox's register."""
+"""Reads the source forms of policies, register and offices, what is in force, and the sandbox's register."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from verifier.keyring import PUBLIC, SOURCE, Register, load_register, pack
 from verifier.operations import SourceForm
 from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
+from verifier.policy.offices import load_offices
 from verifier.settings import Settings, packaged_policy
 
 
@@ -81,6 +82,17 @@ async def standing(
 def secrets_of(settings: Settings) -> Callable[[str], bytes]:
     """Reads a transport secret by its file name."""
     return lambda name: keyfiles.read_secret(settings.secrets_dir / name)
+
+
+def offices(settings: Settings) -> SourceForm:
+    """Read the table of acceptance offices as a source form.
+
+    Raises:
+        ConfigurationError: it is missing or wrong.
+    """
+    raw = keyfiles.read_public(settings.offices)
+    table = load_offices(raw)
+    return SourceForm("offices", table.digest, raw.decode(), {"revision": table.revision})
 
 
 def read_register(

@@ -9,7 +9,8 @@
    nothing of a completion that only other enterprises' rosters cover.
 4. A recorded decision that is about this enterprise is shown as recorded. Otherwise the clauses are asked
    again for its own rows alone. Who else holds a month is never said, only that it is taken.
-5. Whoever was answered about stands in the access log, in the same transaction.
+5. Whose decision waits to be made again is said: what is shown then may be about to change.
+6. Whoever was answered about stands in the access log, in the same transaction.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ def status(
     rows = _own_rows(tx, uscc, learners)
     # Under whom each is judged: an employee may have been merged with another id number's holder.
     canonical = tx.members(rows)
+    # Read before the decisions: of one that is taken meanwhile it is then said that it comes.
+    due = {canonical[who] for who in tx.due_among(canonical, at)}
     people_judged = {canonical[who] for who in rows}
     cases = tx.cases(people_judged, policy.entitlement, at)
     latest = tx.latest_traces(people_judged, policy.entitlement)
@@ -108,7 +111,9 @@ def status(
             answers.append(PersonStanding(Standing.NOT_LISTED))
         else:
             if who not in told:
-                told[who] = desk.person(cases[canonical[who]], latest.get(canonical[who]))
+                judged = canonical[who]
+                standing = desk.person(cases[judged], latest.get(judged))
+                told[who] = replace(standing, evaluating=judged in due)
             answers.append(told[who])
     if told:
         tx.log_disclosures(tuple(told), client_id, PURPOSE, SHOWN, at)
@@ -126,7 +131,7 @@ class _Asked:
 
 def _read(claims: IdentityClaims, today: date) -> _Asked | None:
     # Reading claims takes a name; here it may be missing, and then any readable one does.
-    named = claims if claims.name else IdentityClaims(claims.id_kind, claims.id_number, "不详")
+    named = claims if claims.name else replace(claims, name="不详")
     try:
         who = learner.identify(named, today)
     except IdentityRejected:
@@ -139,6 +144,8 @@ def _own_rows(
 ) -> dict[LearnerId, list[EmploymentFact]]:
     rows: dict[LearnerId, list[EmploymentFact]] = {}
     for row in tx.employments(uscc, set(learners.values())):
+        if row.withdrawn:
+            continue
         rows.setdefault(row.learner_id, []).append(row)
     return rows
 
@@ -282,6 +289,7 @@ def members(answer: StatusAnswer) -> dict[str, Any]:
                 "state": person.state.value,
                 "completions": [_completion_members(one) for one in person.completions],
                 "mend": [{"party": mend.party.value, "what": mend.what} for mend in person.mend],
+                **({"evaluating": True} if person.evaluating else {}),
             }
             for position, person in enumerate(answer.people, answer.first)
         ],

@@ -30,7 +30,7 @@ async def test_an_admission_is_recorded_once_with_its_operator(world: World) -> 
 
 
 async def test_an_admission_may_end(world: World) -> None:
-    await world.operations.admit(ADMIT | {"to": "2021-12-31", "operator": ""})
+    await world.admissions.admit(ADMIT | {"to": "2021-12-31", "operator": ""})
     [(content, who)] = await world.sql("select content, source_reference from facts")
     assert (json.loads(content)["end"], who) == ("2021-12-31", "unnamed")
 
@@ -43,7 +43,7 @@ async def test_a_missing_or_malformed_parameter_is_named_and_not_repeated(
     small_world: World, name: str, value: str
 ) -> None:
     with pytest.raises(RequestRejected) as refused:
-        await small_world.operations.admit(ADMIT | {name: value})
+        await small_world.admissions.admit(ADMIT | {name: value})
     assert (refused.value.code, refused.value.pointer) == (Code.SCHEMA_INVALID, name)
     assert "yesterday" not in str(refused.value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -13,7 +13,6 @@ from adapters import china_vocational_training as cvt
 from tests.functional.world import BUREAU, FACTORY, World
 from verifier import replay as replays
 from verifier.cli.simulator import person
-from verifier.desks import EnterpriseDesk
 from verifier.errors import Code, RequestRejected
 from verifier.keyring import pack
 from verifier.model.access import Role
@@ -156,7 +155,7 @@ async def test_an_enterprise_asks_for_the_standing_under_each_entitlement(small_
     await world.complete("N-1", WORKER, code="DQ-01", completed_at=DONE)
     later = DONE + timedelta(days=1)
     await world.complete("N-2", WORKER, document="职业技能等级证书", completed_at=later)
-    desk = EnterpriseDesk(world.store, lambda: world.rulebook, world.keys.digest, world.clock, world.new_id)
+    desk = world.enterprises()
     client = replace(BUREAU, role=Role.ENTERPRISE, enterprises=frozenset({FACTORY}))
     body = json.dumps({"people": [{"id_number": WORKER.id_number, "name": WORKER.name}]}).encode()
 
@@ -175,3 +174,10 @@ async def test_an_enterprise_asks_for_the_standing_under_each_entitlement(small_
     with pytest.raises(RequestRejected) as refused:
         await desk.status(client, FACTORY, body, entitlement="unheard-of")
     assert (refused.value.code, refused.value.pointer) == (Code.SCHEMA_INVALID, "?entitlement")
+    listed = [
+        len((await desk.claim_list(client, FACTORY, date(2021, 3, 1), entitlement=entitlement))["people"])
+        for entitlement in ("", "online-training-month", "comprehensive-training")
+    ]
+    assert listed == [1, 1, 0]
+    with pytest.raises(RequestRejected):
+        await desk.claim_list(client, FACTORY, date(2021, 3, 1), entitlement="unheard-of")

@@ -12,7 +12,6 @@ import pytest
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over, row
 from verifier import enterprises, keyfiles
 from verifier.cli.simulator import enterprise_code, person
-from verifier.desks import EnterpriseDesk
 from verifier.errors import Code, ConfigurationError, RequestRejected
 from verifier.identity import resident_id
 from verifier.model.access import Role
@@ -265,7 +264,7 @@ async def test_a_judgement_waits_for_whoever_touched_the_learner_first(
 
 
 async def test_a_roster_with_a_wrong_row_is_taken_only_without_that_row_and_on_demand(world: World) -> None:
-    desk = EnterpriseDesk(world.store, lambda: world.rulebook, world.keys.digest, world.clock, world.new_id)
+    desk = world.enterprises()
     enterprise = replace(BUREAU, role=Role.ENTERPRISE, enterprises=frozenset({FACTORY}))
     body = json.dumps({"rows": [row(LI), row(WANG, id_number="1")]}).encode()
     whole = await desk.upload_roster(enterprise, FACTORY, body, "application/json", partial=False)

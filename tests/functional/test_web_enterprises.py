@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
 from tests.functional.web_fakes import ANSWER_KEY, ISSUER, NOW, USCC, Web, assert_problem, serving
+from verifier import roster_template
 from verifier.errors import Code, IdentityRejected, VerifierError
 from verifier.signatures import jws
+from verifier.web.enterprises import XLSX
 
 ROSTER = f"/v1/enterprises/{USCC}/roster"
 STATUS = f"/v1/enterprises/{USCC}/status"
@@ -30,6 +34,7 @@ async def served() -> AsyncIterator[Web]:
         ("application/json", "", ("application/json", False)),
         ("application/json; charset=utf-8", "?partial=0", ("application/json", False)),
         ("TEXT/CSV;charset=UTF-8", "?partial=1", ("text/csv", True)),
+        (XLSX, "", (XLSX, False)),
     ],
 )
 async def test_a_roster_reaches_the_service_as_it_came(
@@ -164,3 +169,61 @@ async def test_a_roster_over_its_limit_is_refused_and_a_status_sooner(served: We
     )
     assert status == 413
     assert_problem(status, headers, body, Code.REQUEST_TOO_LARGE)
+
+
+async def test_the_template_is_a_workbook_for_any_enterprise_and_nobody_else(served: Web) -> None:
+    status, headers, body = await served.call("GET", "/v1/enterprises/roster-template", client="ent")
+    assert (status, headers["Content-Type"]) == (200, XLSX)
+    assert headers["Content-Disposition"] == 'attachment; filename="roster-template.xlsx"'
+    assert body == roster_template.workbook()
+    status, _, _ = await served.call("GET", "/v1/enterprises/roster-template", client="sub")
+    assert status == 403
+
+
+@pytest.mark.parametrize(("query", "limit"), [("", 100), ("?limit=1", 1), ("?limit=1000", 1000)])
+async def test_uploads_are_listed_up_to_a_limit(served: Web, query: str, limit: int) -> None:
+    status, _, body = await served.call("GET", f"/v1/enterprises/{USCC}/rosters{query}", client="ent")
+    assert (status, json.loads(body)["done"]) == (200, "uploads")
+    assert served.enterprises.calls == [("uploads", USCC, limit)]
+
+
+async def test_a_claim_list_is_a_workbook_or_json_as_asked(served: Web) -> None:
+    path = f"/v1/enterprises/{USCC}/claim-list?month=2021-03"
+    status, headers, body = await served.call("GET", path, client="ent")
+    assert (status, headers["Content-Type"], body) == (200, XLSX, b"a workbook")
+    assert headers["Content-Disposition"] == 'attachment; filename="claim-list-2021-03.xlsx"'
+    status, headers, body = await served.call(
+        "GET", f"{path}&entitlement=skill-upgrade", client="ent", headers={"Accept": "application/json"}
+    )
+    assert (status, json.loads(body)["done"]) == (200, "claim-list")
+    month = date(2021, 3, 1)
+    assert served.enterprises.calls == [
+        ("claim-sheet", "ent", USCC, month, ""),
+        ("claim-list", "ent", USCC, month, "skill-upgrade"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "?month=", "?month=2021-13", "?month=2021-3", "?month=2021-03-01", "?month=2021-03&month=2021-04"],
+)
+async def test_a_claim_list_needs_one_month(served: Web, query: str) -> None:
+    status, headers, body = await served.call(
+        "GET", f"/v1/enterprises/{USCC}/claim-list{query}", client="ent"
+    )
+    assert assert_problem(status, headers, body, Code.SCHEMA_INVALID)["pointer"] == "?month"
+    assert served.enterprises.calls == []
+
+
+@pytest.mark.parametrize("call", ["rosters", "claim-list?month=2021-03"])
+async def test_attack_78_lists_of_another_enterprise_do_not_exist(served: Web, call: str) -> None:
+    status, _, _ = await served.call("GET", f"/v1/enterprises/91650200MA0000000X/{call}", client="ent")
+    assert (status, served.enterprises.calls) == (404, [])
+
+
+async def test_the_document_describes_the_month(served: Web) -> None:
+    _, _, body = await served.call("GET", "/openapi.json")
+    [_, month, _] = json.loads(body)["paths"]["/v1/enterprises/{uscc}/claim-list"]["get"]["parameters"]
+    assert (month["name"], month["required"]) == ("month", True)
+    assert re.search(month["schema"]["pattern"], "2021-12")
+    assert not re.search(month["schema"]["pattern"], "2021-13")

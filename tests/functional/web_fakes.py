@@ -204,6 +204,18 @@ class FakeEnterprises:
             return self._called("status", client.client_id, uscc, body, entitlement)
         return self._called("status", client.client_id, uscc, body)
 
+    async def uploads(self, uscc: Uscc, limit: int) -> dict[str, Any]:
+        return self._called("uploads", uscc, limit)
+
+    async def claim_list(
+        self, client: Client, uscc: Uscc, month: date, *, entitlement: str = ""
+    ) -> dict[str, Any]:
+        return self._called("claim-list", client.client_id, uscc, month, entitlement)
+
+    async def claim_sheet(self, client: Client, uscc: Uscc, month: date, *, entitlement: str = "") -> bytes:
+        self._called("claim-sheet", client.client_id, uscc, month, entitlement)
+        return b"a workbook"
+
     def _called(self, *call: Any) -> dict[str, Any]:
         if self.error is not None:
             raise self.error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,15 +13,17 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from adapters import ADAPTERS
-from verifier import audit, enterprises, evaluator, keyfiles, pipeline, preparing
+from verifier import audit, enterprises, evaluator, keyfiles, pipeline, preparing, spreadsheet
+from verifier.admissions import AdmissionDesk
 from verifier.callback import Limits, receive
 from verifier.cli import sandbox
 from verifier.cli.simulator import ChinaVocationalTraining, Course, Delivery, NewOccupation, Person
-from verifier.desks import ClaimDesk
+from verifier.desks import ClaimDesk, EnterpriseDesk
 from verifier.enterprises import UploadResult
 from verifier.identity import resident_id
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.keyring import Register, load_register
+from verifier.listing import ListingDesk
 from verifier.model.access import Client, ClientState, Role
 from verifier.model.delivery import DeliveryOutcome
 from verifier.model.facts import Category
@@ -34,10 +36,13 @@ from verifier.policy import load
 from verifier.ports import Adapter, Clock, NewId
 from verifier.ports.reading import StoredRecord
 from verifier.preparing import HERE, Prepared
+from verifier.questioning import Questions
 from verifier.roster import read_json
 from verifier.sealing import FieldKeys
 from verifier.settings import Settings
 from verifier.signatures.keys import public_jwk
+from verifier.sources import offices
+from verifier.spreadsheet import Bounds, Cell
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
 from verifier.store.intake import Intake
@@ -56,6 +61,7 @@ BUREAU: Final = Client(
 )
 """A subsidy system that sees every record made here."""
 
+OFFICES: Final = offices(Settings())
 BY_SLUG: dict[str, Adapter] = {adapter.slug: adapter for adapter in ADAPTERS}
 
 
@@ -85,6 +91,7 @@ class World:
     kept: KeptInMemory
     installation: Installation
     now: datetime = datetime(2021, 7, 1, 4, tzinfo=UTC)
+    alarms: list[tuple[str, str, str]] = field(default_factory=list)
 
     def clock(self) -> datetime:
         return self.now
@@ -138,7 +145,33 @@ class World:
     def operations(self) -> Operations:
         """What an operator may do here."""
         platforms = PlatformDesk(self.store, ADAPTERS, lambda: self.register, self.clock)
-        return Operations(self.store, self.clock, self.new_id, os.urandom, platforms.table())
+        listing = ListingDesk(self.store, self.clock)
+        further = {**platforms.table(), **listing.table(), **self.admissions.table()}
+        return Operations(self.store, self.clock, self.new_id, os.urandom, further)
+
+    @property
+    def admissions(self) -> AdmissionDesk:
+        """Who takes part here."""
+        return AdmissionDesk(self.store, OFFICES, lambda: self.rulebook, self.clock, self.new_id)
+
+    def enterprises(self, people_per_day: int = 0) -> EnterpriseDesk:
+        """What an enterprise may do here; its workbooks are read in this process."""
+
+        async def read_workbook(raw: bytes, bounds: Bounds) -> Sequence[Sequence[Cell]]:
+            return spreadsheet.read(raw, bounds)
+
+        def alarm(code: str, *, enterprise: str, client: str) -> None:
+            self.alarms.append((code, enterprise, client))
+
+        return EnterpriseDesk(
+            self.store,
+            lambda: self.rulebook,
+            self.keys.digest,
+            self.clock,
+            self.new_id,
+            read_workbook,
+            Questions(people_per_day, alarm),
+        )
 
     @property
     def claims(self) -> ClaimDesk:

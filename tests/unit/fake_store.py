@@ -99,7 +99,7 @@ class FakeStore:
         facts = self.current()
         mine = [fact for fact in facts if getattr(fact, "learner_id", None) == who]
         completions = tuple(fact for fact in mine if isinstance(fact, CompletionFact))
-        employments = tuple(fact for fact in mine if isinstance(fact, EmploymentFact))
+        employments = tuple(fact for fact in mine if isinstance(fact, EmploymentFact) and not fact.withdrawn)
         employers = {fact.uscc for fact in employments}
         withdrawn = {reference(fact): fact.fact_id for fact in facts if isinstance(fact, RevocationFact)}
         return Case(
@@ -228,6 +228,10 @@ class FakeStore:
 
     def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
         return {who: who for who in learners}
+
+    def due_among(self, learners: Collection[LearnerId], at: datetime) -> Collection[LearnerId]:
+        assert at.tzinfo is not None
+        return {who for who, _ in self.due if who in learners}
 
     def take_due(self, limit: int, at: datetime) -> Collection[LearnerId]:
         assert at.tzinfo is not None

@@ -27,6 +27,7 @@ from verifier.model.facts import (
     CompletionFact,
     EmployerChoiceFact,
     EmploymentFact,
+    EmploymentMark,
     FactId,
     NameDecisionFact,
     RevocationFact,
@@ -763,3 +764,110 @@ def test_the_guide_explains_every_word_of_an_answer() -> None:
     words = [*Standing, *Party, *MISSING, "met", "not_met", "unknown"]
     assert not [word for word in words if f"`{word}`" not in chinese]
     assert not [word for word in Standing if f"`{word}`" not in english]
+
+
+# --- rows that are taken back
+
+
+def test_a_withdrawn_row_counts_no_longer_and_its_person_is_judged_again() -> None:
+    store = FakeStore()
+    upload(store, row(1, post="操作工"))
+    store.due.clear()
+    result = upload(
+        store, row(1, post="", name=person_name("测试员"), withdrawn=True), row(1, SINCE.replace(day=2))
+    )
+    assert result == enterprises.UploadResult(unchanged=False, rows=2, new=1, changed=0, withdrawn=1)
+    assert store.due == [("learner-1", "roster")]
+    first, taken_back, _ = [fact for fact in store.facts if isinstance(fact, EmploymentFact)]
+    # It says what the row said, so that what was taken back can be shown.
+    expected = replace(first, fact_id=taken_back.fact_id, supersedes=first.fact_id, withdrawn=True)
+    assert replace(taken_back, source=first.source) == expected
+    case = store.cases([first.learner_id], POLICY.entitlement, AT)[first.learner_id]
+    assert [fact.start for fact in case.employments] == [SINCE.replace(day=2)]
+
+
+def test_withdrawing_again_changes_nothing_and_listing_again_lists() -> None:
+    store = FakeStore()
+    upload(store, row(1))
+    upload(store, row(1, withdrawn=True))
+    again = upload(store, row(1, withdrawn=True, post="别的"))
+    assert (again.new, again.changed, again.withdrawn) == (0, 0, 0)
+    listed = upload(store, row(1))
+    assert (listed.new, listed.changed, listed.withdrawn) == (0, 1, 0)
+    assert [fact.withdrawn for fact in store.current() if isinstance(fact, EmploymentFact)] == [False]
+
+
+def test_only_what_was_once_listed_can_be_withdrawn() -> None:
+    store = FakeStore()
+    upload(store, row(1), row(2))
+    upload(store, row(2, withdrawn=True))
+    upload(store, row(4), uscc=THEIRS)
+    wanted = [
+        row(1, row=1, withdrawn=True),
+        row(1, SINCE.replace(day=2), row=2, withdrawn=True),
+        row(2, row=3, withdrawn=True),
+        row(3, row=4, withdrawn=True),
+        row(4, row=5, withdrawn=True),
+        row(3, row=6),
+    ]
+    before = dict(store.identifiers)
+    assert enterprises.unfounded(store, OURS, wanted) == {2, 4, 5}
+    assert store.identifiers == before  # nobody comes into being by being withdrawn
+    nothing = upload(store, row(3, withdrawn=True))
+    assert (nothing.new, nothing.withdrawn) == (0, 0)
+
+
+def test_a_person_whose_rows_are_all_withdrawn_looks_like_nobody() -> None:
+    store = FakeStore()
+    admit(store)
+    upload(store, row(1))
+    upload(store, row(1, withdrawn=True))
+    assert ask(store, person(1)) == ask(store, person(9))
+
+
+def test_a_mark_is_stored_and_another_mark_is_other_content() -> None:
+    store = FakeStore()
+    upload(store, row(1))
+    changed = upload(store, row(1, mark=EmploymentMark.RETIRED))
+    assert (changed.new, changed.changed) == (0, 1)
+    [fact] = [fact for fact in store.current() if isinstance(fact, EmploymentFact)]
+    assert fact.mark is EmploymentMark.RETIRED
+
+
+# --- admissions that end
+
+
+def test_an_admission_with_the_same_first_day_supersedes_the_earlier_one() -> None:
+    store = FakeStore()
+    upload(store, row(1))
+    assert admit(store)
+    assert admit(store, start=date(2021, 5, 1))
+    store.due.clear()
+    assert admit(store, end=date(2021, 4, 30))
+    assert store.due == [("learner-1", "admission")]
+    assert not admit(store, end=date(2021, 4, 30))
+    standing = sorted((fact.start, fact.end) for fact in store.admissions(OURS))
+    assert standing == [(SINCE, date(2021, 4, 30)), (date(2021, 5, 1), None)]
+
+
+def test_several_admissions_of_one_first_day_are_all_superseded() -> None:
+    store = FakeStore()
+    for office in ("652301", "652302"):
+        fact_id = FactId(store.new_id())
+        store.add_facts([AdmissionFact(fact_id, OURS, "企业", office, SINCE, None, AT, SOURCE)])
+    assert admit(store, end=SINCE)
+    assert {fact.end for fact in store.admissions(OURS)} == {SINCE}
+
+
+# --- freshness
+
+
+def test_who_waits_to_be_judged_again_is_said_to_be_evaluated() -> None:
+    store = FakeStore()
+    admit(store)
+    upload(store, row(1), row(2))
+    store.due = [(store.identifiers[resident_id(number(1), today=AT.date())], "roster")]
+    answer = ask(store, *(person(serial) for serial in (1, 2, 3)))
+    assert [one.evaluating for one in answer.people] == [True, False, False]
+    shown = enterprises.members(answer)["people"]
+    assert [one.get("evaluating") for one in shown] == [True, None, None]

@@ -15,6 +15,7 @@ from verifier.errors import CATALOGUE, Code, RequestRejected
 from verifier.model.facts import Category
 from verifier.roster import RosterFile, content, read_csv, read_declaration, read_json, read_people
 from verifier.roster_rows import RawRow, RosterRow, RowProblem
+from verifier.roster_table import TABLE
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "enterprise.md"
 TODAY = date(2021, 6, 1)
@@ -345,11 +346,13 @@ def test_content_changes_with_every_column(changes: dict[str, object]) -> None:
 
 
 def test_people_are_read_in_order_and_unchecked() -> None:
-    body = {"people": [{"id_number": "not one"}, {"id_number": number(1), "name": "甲"}]}
+    passport = {"id_number": "E1", "id_kind": "passport", "id_country": "KAZ"}
+    body = {"people": [{"id_number": "not one"}, {"id_number": number(1), "name": "甲"}, passport]}
     people = read_people(json.dumps(body).encode())
-    assert [(one.id_kind, one.id_number, one.name) for one in people] == [
-        ("resident_id", "not one", ""),
-        ("resident_id", number(1), "甲"),
+    assert [(one.id_kind, one.id_number, one.name, one.country) for one in people] == [
+        ("resident_id", "not one", "", ""),
+        ("resident_id", number(1), "甲", ""),
+        ("passport", "E1", "", "KAZ"),
     ]
 
 
@@ -414,6 +417,6 @@ def test_the_guide_s_declaration_and_question_are_read() -> None:
 
 def test_the_guide_names_every_column_and_category() -> None:
     text = GUIDE.read_text("utf-8")
-    for form in (roster._JSON, roster._CSV):
+    for form in (roster._JSON, TABLE):
         assert not [column for column in form.columns.values() if column not in text]
     assert not [word for word in Category if word not in text]

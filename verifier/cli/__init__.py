@@ -14,7 +14,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from verifier.cli import checking, keys, operating, platforms, policies, reconciling, replaying, running
+from verifier.cli import (
+    checking,
+    keys,
+    operating,
+    platforms,
+    policies,
+    reconciling,
+    replaying,
+    running,
+    templates,
+)
 from verifier.errors import CATALOGUE, VerifierError
 from verifier.settings import from_environment
 from verifier.web.admin import failure
@@ -96,6 +106,7 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         command.add_argument("--json", action="store_true", help="机器可读 · for machines")
         command.set_defaults(run=operating.run, operation=name)
     platforms.declare(groups["platforms"])
+    templates.declare(groups["enterprises"])
     reconciling.declare(
         commands.add_parser(
             "reconcile",

@@ -17,7 +17,7 @@ from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, 
 from verifier.model.time import iso
 from verifier.settings import Settings
 from verifier.signatures import keys, sm2
-from verifier.sources import read_register, rulebook, sandbox_register, standing
+from verifier.sources import offices, read_register, rulebook, sandbox_register, standing
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current, upgrade
 from verifier.store.store import Store
@@ -145,6 +145,7 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
             keyfiles.load_issuer_keys(settings.secrets_dir),
         ),
         "policy and register": lambda: rulebook(settings),
+        "offices": lambda: offices(settings),
         "profiles": lambda: profiles(settings),
         "sandbox register": lambda: sandbox_register(settings, read_register(settings)[0]),
     }

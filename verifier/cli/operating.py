@@ -68,13 +68,23 @@ GROUPS: Final[Mapping[str, str]] = {
 }
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "enterprises admit": Operation(
-        "准入一家企业 · admit an enterprise at an acceptance office",
+        "准入企业；起始日相同的再次准入即为变更或终止 · admit an enterprise; same --from again: change, end",
         (
             Parameter("uscc", "统一社会信用代码 · unified social credit code", positional=True),
             Parameter("name", "单位名称 · registered name"),
             Parameter("office", "受理机构代码 · acceptance office's code"),
             Parameter("from", "起始日 · first day, YYYY-MM-DD"),
             Parameter("to", "截止日 · last day, YYYY-MM-DD", required=False),
+            Parameter("apply", "会改变决定时也执行 · do it also where it changes decisions", flag=True),
+        ),
+    ),
+    "enterprises offices": Operation("列出受理机构 · acceptance offices that an admission may name"),
+    "enterprises roster": Operation(
+        "某时刻所知的花名册 · a roster as it was known at a moment",
+        (
+            Parameter("uscc", "统一社会信用代码 · unified social credit code", positional=True),
+            Parameter("known-at", "时刻，RFC 3339；不给为现在 · as known at this time", required=False),
+            Parameter("purpose", "用途，记入每个人的访问日志 · purpose, logged for everyone shown"),
         ),
     ),
     "clients add": Operation(

@@ -49,6 +49,15 @@ class Category(StrEnum):
     SKILLED_WITHOUT_LEVEL = "技能岗位无证"
 
 
+class EmploymentMark(StrEnum):
+    """What a roster says of somebody's state besides the days; it is no clause, but a reviewer may ask."""
+
+    EMPLOYED = "在职"
+    LEFT = "离职"
+    RETIRED = "退休"
+    STUDENT = "在校学生"
+
+
 WIDENED = frozenset({Category.TECHNICAL, Category.DISPATCHED, Category.SKILLED_WITHOUT_LEVEL})
 """Categories that count only where the enterprise widened the scope (企业可根据实际需要将范围扩大)."""
 
@@ -127,6 +136,8 @@ class EmploymentFact:
         category: None where the roster leaves it empty.
         dispatched_by: the dispatching company (派遣单位) of a dispatched worker.
         name: as the roster writes it; personal.
+        mark: what the roster says of the person's state.
+        withdrawn: the enterprise took the row back; it says what the row said, and nothing of it counts.
     """
 
     fact_id: FactId
@@ -141,6 +152,8 @@ class EmploymentFact:
     recorded_at: datetime
     source: Source
     supersedes: FactId | None = None
+    mark: EmploymentMark = EmploymentMark.EMPLOYED
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +168,7 @@ class AdmissionFact:
     end: date | None
     recorded_at: datetime
     source: Source
+    supersedes: FactId | None = None
 
 
 @dataclass(frozen=True, slots=True)

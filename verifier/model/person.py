@@ -80,12 +80,14 @@ class IdentityClaims:
         id_kind: a value of ``ClaimedKind``, or a word we do not know.
         id_number: the identifier as written by the sender.
         name: the name as written by the sender.
+        country: who issued a passport, as written by the sender; empty for other kinds.
     """
 
     # The kind is hidden as well: a sender that shifts its columns puts the number there.
     id_kind: str = field(repr=False)
     id_number: str = field(repr=False)
     name: str = field(repr=False)
+    country: str = field(default="", repr=False)
 
 
 class NameRelation(StrEnum):

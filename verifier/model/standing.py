@@ -80,11 +80,13 @@ class PersonStanding:
     Attributes:
         completions: by completion date; none unless the person is on the enterprise's roster.
         mend: who can do what about it.
+        evaluating: the person waits to be judged again, so that what is shown may be about to change.
     """
 
     state: Standing
     completions: tuple[CompletionStanding, ...] = ()
     mend: tuple[Mend, ...] = ()
+    evaluating: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,6 +233,10 @@ class EvaluatorTransaction(DeciderTransaction, Protocol):
 class RosterTransaction(IntakeTransaction, Protocol):
     """What a roster upload needs."""
 
+    def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
+        """The learner of each identifier that has one; none is created, no row is touched."""
+        ...
+
     def employments(self, uscc: Uscc, learners: Collection[LearnerId]) -> Sequence[EmploymentFact]:
         """Current rows of one enterprise's roster for these learners."""
         ...
@@ -315,6 +319,10 @@ class StatusTransaction(Protocol):
         self, learners: Collection[LearnerId], entitlement: Entitlement
     ) -> Mapping[LearnerId, LatestTrace]:
         """The newest decision of each learner that has one, with its trace."""
+        ...
+
+    def due_among(self, learners: Collection[LearnerId], at: datetime) -> Collection[LearnerId]:
+        """Those of the learners who wait to be judged again, and not for a later moment."""
         ...
 
     def log_disclosures(

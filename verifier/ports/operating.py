@@ -57,6 +57,10 @@ class OperatingTransaction(RosterTransaction, Protocol):
         """Everything of a kind that was ever adopted, oldest first."""
         ...
 
+    def newest_adoption(self, kind: str) -> tuple[str, str] | None:
+        """Digest and content of what was adopted last."""
+        ...
+
 
 class PreviewTransaction(JudgingTransaction, Protocol):
     """A reading transaction that tries out what is not adopted yet."""

@@ -16,6 +16,7 @@ from verifier.policy import entitlement_of
 from verifier.ports.operating import Adoption
 from verifier.store import tables
 from verifier.store.intake import Roster
+from verifier.store.session import chunks
 
 
 class Access(Roster):
@@ -75,6 +76,16 @@ class Access(Roster):
                 for learner in sorted(learners)
             ],
         )
+
+    def due_among(self, learners: Collection[LearnerId], at: datetime) -> Collection[LearnerId]:
+        """Those of the learners who wait to be judged again, and not for a later moment."""
+        table = tables.due
+        ripe = table.c.not_before.is_(None) | (table.c.not_before <= at)
+        found: set[LearnerId] = set()
+        for chunk in chunks(learners):
+            rows = select(table.c.learner_id).where(ripe, table.c.learner_id.in_(chunk))
+            found |= {LearnerId(who) for who in self.connection.execute(rows).scalars()}
+        return found
 
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
         """Adopt a source form: a row and a ledger entry; False if this content stands adopted already."""

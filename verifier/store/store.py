@@ -20,6 +20,7 @@ from verifier.ports.intake import (
     StatusTransaction,
 )
 from verifier.ports.issuing import IssuingTransaction
+from verifier.ports.listing import ListingTransaction
 from verifier.ports.merging import MergingTransaction
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
 from verifier.ports.reconciling import ReconcileTransaction
@@ -35,6 +36,7 @@ from verifier.store.claiming import Claiming
 from verifier.store.engine import Database
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
+from verifier.store.listing import Listing
 from verifier.store.merging import Merging
 from verifier.store.reading import ReadingSession
 from verifier.store.reconciling import Reconciling
@@ -130,6 +132,10 @@ class Store:
     async def rosters(self, work: Callable[[RosterTransaction], T]) -> T:
         """A transaction of a roster."""
         return await self.write(Roster, work)
+
+    async def listing(self, work: Callable[[ListingTransaction], T], *, write: bool) -> T:
+        """A transaction that lists an enterprise's people or uploads, and logs whom it showed."""
+        return await (self.write if write else self.read)(Listing, work)
 
     async def standings(self, work: Callable[[StatusTransaction], T]) -> T:
         """A transaction that answers an enterprise, and logs that it did."""

@@ -1,22 +1,28 @@
-"""Enterprises: rosters, declarations of scope, and the status of their own people."""
+"""Enterprises: rosters, declarations of scope, the status of their own people, and claim lists."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from datetime import date
 from typing import Any, Final
 
 from aiohttp import web
 
+from verifier import roster_template
 from verifier.errors import AccessDenied, Code
 from verifier.model.access import Role
 from verifier.model.person import Uscc
 from verifier.signatures import jws, strict_json
 from verifier.web import bodies
 from verifier.web.bodies import JSON
-from verifier.web.routes import OBJECT, TEXT, Call, Route, Text, Word, answer, raw, wants
+from verifier.web.routes import OBJECT, TEXT, Call, Number, Route, Schema, Text, Word, answer, raw, wants
 
 CSV: Final = "text/csv"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+BINARY: Final[Schema] = {"type": "string", "format": "binary"}
 JWT: Final = "application/jwt"
+_MONTH: Final = re.compile(r"(?:19|20|21)[0-9]{2}-(?:0[1-9]|1[0-2])", re.ASCII)
 ANSWER_TYPE: Final = "status-answer+jwt"
 
 
@@ -35,11 +41,38 @@ async def _body(call: Call, max_bytes: int) -> bytes:
 async def roster(call: Call) -> web.StreamResponse:
     """``PUT /v1/enterprises/{uscc}/roster``, answered row by row."""
     uscc = _uscc(call)
-    media_type = bodies.media_type(call.request, JSON, CSV)
+    media_type = bodies.media_type(call.request, JSON, CSV, XLSX)
     body = await _body(call, call.services.limits.roster_bytes)
     partial = call.words["partial"] == "1"
     enterprises = call.services.enterprises
     return answer(await enterprises.upload_roster(call.caller, uscc, body, media_type, partial=partial))
+
+
+async def template(_: Call) -> web.StreamResponse:
+    """``GET /v1/enterprises/roster-template``: a roster to fill in."""
+    return _file(await asyncio.to_thread(roster_template.workbook), "roster-template.xlsx")
+
+
+async def uploads(call: Call) -> web.StreamResponse:
+    """``GET /v1/enterprises/{uscc}/rosters``: when which was taken in."""
+    return answer(await call.services.enterprises.uploads(_uscc(call), call.numbers["limit"]))
+
+
+async def claim_list(call: Call) -> web.StreamResponse:
+    """``GET /v1/enterprises/{uscc}/claim-list``: whose month is granted here."""
+    uscc = _uscc(call)
+    month = date.fromisoformat(f"{call.words['month']}-01")
+    enterprises, entitlement = call.services.enterprises, call.words["entitlement"]
+    if wants(call.request, JSON):
+        return answer(await enterprises.claim_list(call.caller, uscc, month, entitlement=entitlement))
+    sheet = await enterprises.claim_sheet(call.caller, uscc, month, entitlement=entitlement)
+    return _file(sheet, f"claim-list-{call.words['month']}.xlsx")
+
+
+def _file(content: bytes, name: str) -> web.StreamResponse:
+    response = raw(content, XLSX)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 async def scope(call: Call) -> web.StreamResponse:
@@ -74,6 +107,12 @@ def _signed(call: Call, found: dict[str, Any]) -> str:
     return jws.sign_compact(strict_json.canonical(claims), services.answer_key, typ=ANSWER_TYPE)
 
 
+_ENTITLEMENT: Final = Text(
+    "entitlement",
+    "补贴资格，缺省为一（三）项 · which entitlement; the month of online training if left out",
+    re.compile(r"[a-z][a-z0-9-]{0,63}"),
+    default="",
+)
 ROUTES: Final = (
     Route(
         "PUT",
@@ -84,7 +123,32 @@ ROUTES: Final = (
         parameters=(
             Word("partial", "1：有问题的行不收，其余照收 · 1: take the rows without a problem", ("0", "1")),
         ),
-        takes={JSON: OBJECT, CSV: TEXT},
+        takes={JSON: OBJECT, CSV: TEXT, XLSX: BINARY},
+    ),
+    Route(
+        "GET",
+        "/v1/enterprises/roster-template",
+        template,
+        "下载花名册模板 · A roster to fill in",
+        roles=(Role.ENTERPRISE,),
+        gives={XLSX: BINARY},
+    ),
+    Route(
+        "GET",
+        "/v1/enterprises/{uscc}/rosters",
+        uploads,
+        "已收录的花名册 · Rosters that were taken in, newest first",
+        roles=(Role.ENTERPRISE,),
+        parameters=(Number("limit", "至多几份 · at most so many", 1, 1000, 100),),
+    ),
+    Route(
+        "GET",
+        "/v1/enterprises/{uscc}/claim-list",
+        claim_list,
+        "某月申领名单 · Whose month is granted at this enterprise",
+        roles=(Role.ENTERPRISE,),
+        parameters=(Text("month", "补贴月份 · the subsidy month, YYYY-MM", _MONTH), _ENTITLEMENT),
+        gives={XLSX: BINARY, JSON: OBJECT},
     ),
     Route(
         "POST",
@@ -100,14 +164,7 @@ ROUTES: Final = (
         status,
         "查询本单位人员资格 · Status of the enterprise's own people",
         roles=(Role.ENTERPRISE,),
-        parameters=(
-            Text(
-                "entitlement",
-                "补贴资格，缺省为一（三）项 · which entitlement; the month of online training if left out",
-                re.compile(r"[a-z][a-z0-9-]{0,63}"),
-                default="",
-            ),
-        ),
+        parameters=(_ENTITLEMENT,),
         takes={JSON: OBJECT},
         gives={JSON: OBJECT, JWT: TEXT},
     ),

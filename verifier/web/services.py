@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal, Protocol
 
 from verifier.callback import Limits
@@ -42,6 +43,20 @@ class Enterprises(Protocol):
 
     async def declare_scope(self, client: Client, uscc: Uscc, body: bytes) -> dict[str, Any]:
         """Take a declaration that the scope is widened to all technical workers."""
+        ...
+
+    async def uploads(self, uscc: Uscc, limit: int) -> dict[str, Any]:
+        """Rosters that were taken in, newest first, without their people."""
+        ...
+
+    async def claim_list(
+        self, client: Client, uscc: Uscc, month: date, *, entitlement: str = ""
+    ) -> dict[str, Any]:
+        """The live grants of a month, for the enterprise to take away."""
+        ...
+
+    async def claim_sheet(self, client: Client, uscc: Uscc, month: date, *, entitlement: str = "") -> bytes:
+        """The same as an XLSX file."""
         ...
 
     async def status(
