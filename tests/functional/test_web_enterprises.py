@@ -155,7 +155,7 @@ async def test_the_services_errors_become_problems(served: Web, error: VerifierE
     got, headers, body = await served.call("POST", STATUS, client="ent", data=ROWS, headers=JSON)
     problem: dict[str, Any] = assert_problem(got, headers, body, error.code)
     assert (got, problem["reason"], problem["pointer"]) == (status, error.detail, error.pointer)
-    assert headers.get("Retry-After") == ("1" if status == 429 else None)
+    assert headers.get("Retry-After") == ("3600" if status == 429 else None)
 
 
 async def test_a_roster_over_its_limit_is_refused_and_a_status_sooner(served: Web) -> None:

@@ -26,7 +26,6 @@ Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ServerHandler: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 PROBLEM: Final = "application/problem+json"
-RETRY_AFTER_SECONDS: Final = 1
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 BODY: Final = web.RequestKey("body", bytes)
@@ -98,7 +97,8 @@ STATUS: Final[Mapping[Code, int]] = {
 
 # Of these nothing is said but what the catalogue says: causes must not be told apart.
 _GENERIC: Final = frozenset({401, 404, 500})
-_RETRY: Final = frozenset({429, 503})
+_RETRY_SECONDS: Final[Mapping[int, int]] = {429: 3600, 503: 1}
+"""When to come again: the one quota is a day's, and midnight may be hours away."""
 _UNAUTHORISED: Final = 401
 _CHALLENGES: Final[Mapping[Code, str]] = {
     Code.TOKEN_REFUSED: "Bearer",
@@ -225,8 +225,8 @@ def seal(response: web.StreamResponse, request_id: str) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Server"] = "training-verifier"
     headers.setdefault("Cache-Control", "no-store")
-    if response.status in _RETRY:
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if response.status in _RETRY_SECONDS:
+        headers["Retry-After"] = str(_RETRY_SECONDS[response.status])
 
 
 def _refusal(
