@@ -38,6 +38,8 @@ from verifier.signatures import client_secret, keys, strict_json
 
 T = TypeVar("T")
 _JWK_BYTES: Final = 8192
+DECIDED_BY: Final = frozenset({"policy", "register"})
+"""Kinds of source forms by which decisions are taken; another one's adoption changes none."""
 _SECRETS: Final = 2
 """As many secrets a client has while one replaces the other."""
 
@@ -199,16 +201,18 @@ class Operations:
 
         def work(tx: OperatingTransaction) -> bool:
             adopted = [
-                tx.adopt(source.kind, source.digest, source.content, source.said, at) for source in sources
+                source.kind
+                for source in sources
+                if tx.adopt(source.kind, source.digest, source.content, source.said, at)
             ]
-            if any(adopted):
+            if DECIDED_BY.intersection(adopted):
                 total = tx.people()
                 # While others write there may be somebody of whom this transaction cannot know yet.
                 if total or taken_up is not None:
                     tx.add_sweep("adoption", total, at)
             if taken_up is not None:
                 taken_up()
-            return any(adopted)
+            return bool(adopted)
 
         return await self.units.operating(work)
 
