@@ -44,6 +44,7 @@ from verifier.preparing import Prepared
 from verifier.questioning import Questions
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.rereading import Rereading
+from verifier.rotation import RotationDesk
 from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
@@ -233,7 +234,15 @@ def compose(settings: Settings) -> Service:
     issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
     crew = Crew()
     database = open_database(settings)
-    store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
+    store = Store(
+        database,
+        field_keys,
+        clock=now,
+        randbytes=os.urandom,
+        new_id=new_id,
+        on_commit=crew.wake,
+        read_keys=partial(keyfiles.load_fields, settings.secrets_dir),
+    )
     issuer = _issuer(settings, store, issuer_keys)
     digest, by_slug = field_keys.digest, _by_slug(adapters)
     apart = Confined(read_apart, lambda: _rules_apart(rulebooks, declared, settings.secrets_dir))
@@ -256,7 +265,7 @@ def compose(settings: Settings) -> Service:
     adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
     admissions = AdmissionDesk(store, table, rulebooks, now, new_id)
-    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now))
+    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), RotationDesk(store, now))
     further = {name: run for desk in desks for name, run in desk.table().items()}
     operations = replace(operations, further=further)
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)

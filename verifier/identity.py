@@ -50,6 +50,7 @@ __all__ = [
     "NORMALISER",
     "blind_index",
     "compare_names",
+    "keyed_index",
     "masked",
     "masked_name",
     "person_name",
@@ -167,9 +168,14 @@ def blind_index(identifier: Identifier, pepper: bytes) -> bytes:
     Raises:
         ConfigurationError: KEY_REFUSED, the pepper is too short.
     """
+    return keyed_index(identifier.kind.value, identifier.value, pepper)
+
+
+def keyed_index(kind: str, value: str, pepper: bytes) -> bytes:
+    """The same of a stored kind and canonical text, not read by the rules again; errors likewise."""
     if len(pepper) < _PEPPER_BYTES:
         raise ConfigurationError(Code.KEY_REFUSED, "the pepper has fewer than 32 bytes")
-    parts = (_INDEX_LABEL, identifier.kind.value.encode(), identifier.value.encode())
+    parts = (_INDEX_LABEL, kind.encode(), value.encode())
     message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
     return hmac.digest(pepper, message, "sha256")
 

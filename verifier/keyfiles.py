@@ -14,9 +14,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import json
 import os
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import IssuerKeys
+from verifier.model.rotation import Rotated
 from verifier.ports import RandomBytes
 from verifier.sealing import KEY_BYTES, FieldKeys
 from verifier.signatures import keys
@@ -38,6 +42,12 @@ from verifier.signatures.jws import Algorithm, SigningKey
 
 PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 _FIELDS: Final = "fields.json"
+_BESIDE: Final = "fields.json.new"
+_MEMBERS: Final = {
+    Rotated.PEPPER: ("peppers", "pepper_version"),
+    Rotated.MASTER: ("master_keys", "master_version"),
+}
+"""Keys by version, and the version that a new database begins with."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -119,8 +129,79 @@ def load_fields(directory: Path) -> FieldKeys:
     Raises:
         ConfigurationError: KEY_REFUSED.
     """
+    return _fields(read_secret(directory / _FIELDS))
+
+
+def add_version(directory: Path, name: Rotated, randbytes: RandomBytes) -> int:
+    """Add a new random key under the next version; the older ones stay. Returns the version.
+
+    Raises:
+        ConfigurationError: KEY_REFUSED, the file is wrong, or somebody else is changing it.
+    """
+    keys, _ = _MEMBERS[name]
+    added = 0
+
+    def add(parsed: dict[str, Any]) -> None:
+        nonlocal added
+        added = max(int(version) for version in parsed[keys]) + 1
+        parsed[keys][str(added)] = _b64(randbytes(KEY_BYTES))
+
+    _change(directory, add)
+    return added
+
+
+def put_in_force(directory: Path, name: Rotated, version: int) -> None:
+    """Say which version a new database begins with; errors as for ``add_version``."""
+    _, current = _MEMBERS[name]
+    _change(directory, lambda parsed: parsed.update({current: version}))
+
+
+def _change(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Replace the field keys in one go: whenever the power fails, the old file is there, or the new one."""
+    with _alone(directory) as handle:
+        before = read_secret(directory / _FIELDS)
+        _fields(before)
+        parsed = json.loads(before)
+        change(parsed)
+        content = json.dumps(parsed, indent=1).encode()
+        _fields(content)
+        beside = directory / _BESIDE
+        # Left by somebody who was cut off before it counted: nothing was ever sealed with what is in it.
+        beside.unlink(missing_ok=True)
+        write_secret(beside, content)
+        _to_disk(beside)
+        beside.replace(directory / _FIELDS)
+        os.fsync(handle)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[int]:
     try:
-        parsed: dict[str, Any] = json.loads(read_secret(directory / _FIELDS))
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        raise ConfigurationError(Code.KEY_REFUSED, "the secrets directory cannot be opened") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield handle
+    except BlockingIOError:
+        raise ConfigurationError(
+            Code.KEY_REFUSED, "somebody else is changing the field keys", pointer=_FIELDS
+        ) from None
+    finally:
+        os.close(handle)
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _fields(content: bytes) -> FieldKeys:
+    try:
+        parsed: dict[str, Any] = json.loads(content)
         return FieldKeys(
             master_keys={int(version): _raw(key) for version, key in parsed["master_keys"].items()},
             master_version=parsed["master_version"],

@@ -170,10 +170,10 @@ class FieldKeys:
     """Every symmetric key for data at rest, by version; no two alike.
 
     Attributes:
-        master_keys: wrap data keys; the current one and older ones until all is wrapped anew.
-        master_version: under which new data keys are wrapped.
+        master_keys: wrap data keys; the current one, older ones until all is wrapped anew, perhaps the next.
+        master_version: the one that a new database begins with; afterwards the database says (``rotations``).
         peppers: of the blind index (``verifier.identity.blind_index``).
-        pepper_version: the one that new identifiers are certainly indexed under.
+        pepper_version: the same for the pepper.
         digest_key: for ``keyed_digest``.
 
     Raises:
@@ -200,9 +200,10 @@ class FieldKeys:
         object.__setattr__(self, "master_keys", MappingProxyType(dict(self.master_keys)))
         object.__setattr__(self, "peppers", MappingProxyType(dict(self.peppers)))
 
-    def wrap(self, data_key: bytes, aad: bytes, randbytes: RandomBytes) -> bytes:
-        """Wrap a data key under the current master key; errors as in ``wrap_key``."""
-        return wrap_key(self.master_keys[self.master_version], self.master_version, data_key, aad, randbytes)
+    def wrap(self, data_key: bytes, aad: bytes, randbytes: RandomBytes, version: int | None = None) -> bytes:
+        """Wrap a data key under a version of the master key; errors as in ``wrap_key``."""
+        version = self.master_version if version is None else version
+        return wrap_key(self.master_keys[version], version, data_key, aad, randbytes)
 
     def unwrap(self, wrapped: bytes, aad: bytes) -> bytes:
         """Unwrap a data key under whichever version wrapped it; errors as in ``unwrap_key``."""

@@ -23,6 +23,7 @@ from verifier.cli import (
     reconciling,
     replaying,
     running,
+    secrets,
     templates,
 )
 from verifier.errors import CATALOGUE, VerifierError
@@ -88,6 +89,7 @@ def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     demo.set_defaults(run=running.demo)
     keys.add_to(commands)
     policies.add_to(commands)
+    secrets.add_to(commands)
 
 
 def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

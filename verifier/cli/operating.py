@@ -188,7 +188,7 @@ def _text(parameter: Parameter, value: str) -> str:
 async def ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
     """Run an operation, through a running service or on the database itself; its status and its answer."""
     try:
-        return await _ask_service(settings, name, parameters)
+        return await ask_service(settings, name, parameters)
     except aiohttp.ClientConnectionError:
         pass  # no service runs: the database is ours
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -206,9 +206,15 @@ async def ask(settings: Settings, name: str, parameters: Mapping[str, str]) -> t
         await service.close()
 
 
-async def _ask_service(
+async def ask_service(
     settings: Settings, name: str, parameters: Mapping[str, str]
 ) -> tuple[int, dict[str, Any]]:
+    """Run an operation through a running service; its status and its answer.
+
+    Raises:
+        aiohttp.ClientConnectionError: none runs.
+        VerifierError: INTERNAL, the service failed.
+    """
     connector = aiohttp.UnixConnector(str(settings.admin_socket))
     call = {"operation": name, "parameters": dict(parameters)}
     async with (

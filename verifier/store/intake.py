@@ -88,27 +88,31 @@ class Intake(Keeping):
     ) -> Mapping[Identifier, LearnerId]:
         """The learner of each identifier, created where there is none.
 
-        Their rows, and those of the learners ``besides``, are touched together in sorted order.
+        Their rows, and those of the learners ``besides``, are touched together in sorted order: in a rotation
+        the rows of both versions, because one of them may be there already, or still.
         """
-        keys = {
-            (item.kind.value, self.vault.pepper_version, self.vault.blind_index(item)): item
-            for item in identifiers
-        }
+        turn = self.turns.pepper
+        keys = self._keys(identifiers, turn.lookup)
         known = self._known(keys)
         fresh = [key for key in sorted(keys) if key not in known]
         if fresh:
             self._create(fresh, keys, at)
             known = self._known(keys)
-        self.touch_rows(tables.identifiers, sorted({*keys, *self.keys_of(besides)}))
+        every = {key for version in turn.present for key in self._keys(identifiers, version)}
+        self.touch_rows(tables.identifiers, sorted({*every, *self.keys_of(besides)}))
         return {item: known[key] for key, item in keys.items()}
 
     def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
         """The learner of each identifier that has one; none is created, no row is touched."""
-        keys = {
-            (item.kind.value, self.vault.pepper_version, self.vault.blind_index(item)): item
-            for item in identifiers
-        }
+        keys = self._keys(identifiers, self.turns.pepper.lookup)
         return {keys[key]: learner for key, learner in self._known(keys).items()}
+
+    def _keys(
+        self, identifiers: Collection[Identifier], version: int
+    ) -> dict[tuple[str, int, bytes], Identifier]:
+        return {
+            (item.kind.value, version, self.vault.blind_index(item, version)): item for item in identifiers
+        }
 
     def _known(self, keys: Collection[tuple[str, int, bytes]]) -> dict[tuple[str, int, bytes], LearnerId]:
         table = tables.identifiers
@@ -137,21 +141,23 @@ class Intake(Keeping):
         born: dict[tuple[str, int, bytes], str] = {}
         rows = []
         for key in fresh:
-            kind, version, index = key
             learner = self.vault.new_id()
             self.vault.create_key(learner)
             born[key] = learner
             value = self.vault.seal(learner, "identifiers.sealed_value", learner, items[key].value.encode())
-            rows.append(
+            rows += [
                 {
-                    "kind": kind,
+                    "kind": items[key].kind.value,
                     "pepper_version": version,
-                    "blind_index": index,
+                    "blind_index": self.vault.blind_index(items[key], version),
                     "learner_id": learner,
                     "sealed_value": value,
                     "touched": 0,
                 }
-            )
+                for version in self.turns.pepper.written
+            ]
+        # In one order for everybody, so that who is first with one version is first with the other.
+        rows.sort(key=lambda row: (row["kind"], row["pepper_version"], row["blind_index"]))
         self.insert_missing(tables.identifiers, rows)
         # Another transaction may have been first with some of them: only ours that stand are learners.
         ours = self._known(fresh)

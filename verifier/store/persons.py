@@ -20,13 +20,15 @@ class Persons(Session):
         self.touch_rows(tables.identifiers, sorted(self.keys_of(learners)))
 
     def keys_of(self, learners: Collection[LearnerId]) -> list[tuple[str, int, bytes]]:
-        """Keys of the learners' identifier rows."""
+        """Keys of the learners' identifier rows, of every version that there are rows of."""
         table = tables.identifiers
         found: list[tuple[str, int, bytes]] = []
         for chunk in chunks(learners):
             rows = self.connection.execute(
                 select(table.c.kind, table.c.pepper_version, table.c.blind_index).where(
-                    table.c.learner_id.in_(chunk)
+                    table.c.learner_id.in_(chunk),
+                    # Held from here: no whole rotation may pass before these rows are touched.
+                    table.c.pepper_version.in_(self.turns.pepper.present),
                 )
             )
             found += [(kind, version, bytes(index)) for kind, version, index in rows]

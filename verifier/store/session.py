@@ -12,7 +12,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
 from verifier.model.person import LearnerId
-from verifier.store import tables
+from verifier.model.rotation import Turns
+from verifier.store import tables, turning
 from verifier.store.columns import Moment
 from verifier.store.vault import Vault
 
@@ -58,9 +59,21 @@ class Session:
     def __init__(self, connection: Connection, vault: Vault) -> None:
         self.connection = connection
         self.vault = vault
+        vault.wraps_under = lambda: self.turns.master.new
         self.made_due: set[LearnerId] = set()
         """Whom this transaction put on the due list."""
         self._announced: datetime | None = None
+        self._turns: Turns | None = None
+
+    @property
+    def turns(self) -> Turns:
+        """Where rotations stand: read once, and held until this transaction ends (``turning.hold``).
+
+        Whoever reads or touches rows by an index, and whoever wraps a key, asks this first.
+        """
+        if self._turns is None:
+            self._turns = turning.hold(self.connection, self.vault.keys)
+        return self._turns
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows whose key is free, in the given order; leave the others alone."""

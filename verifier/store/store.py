@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from verifier.errors import Code, ConfigurationError
 from verifier.model.access import Client
 from verifier.model.delivery import PlatformSlug, Uploaded
 from verifier.model.person import LearnerId
@@ -26,6 +28,7 @@ from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Stor
 from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
 from verifier.ports.rereading import RereadingTransaction
+from verifier.ports.rotating import RotatingTransaction
 from verifier.ports.subject import SubjectTransaction
 from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
@@ -41,6 +44,7 @@ from verifier.store.merging import Merging
 from verifier.store.reading import ReadingSession
 from verifier.store.reconciling import Reconciling
 from verifier.store.replaying import Replaying
+from verifier.store.rotating import Rotating
 from verifier.store.session import Session
 from verifier.store.subject import Subject
 from verifier.store.vault import Vault
@@ -62,6 +66,7 @@ class Store:
         randbytes: RandomBytes,
         new_id: NewId,
         on_commit: Callable[[], None] = lambda: None,
+        read_keys: Callable[[], FieldKeys] | None = None,
     ) -> None:
         """Compose.
 
@@ -72,6 +77,7 @@ class Store:
             randbytes: cryptographic randomness.
             new_id: random ids.
             on_commit: called after every commit, to wake whoever works on what was written.
+            read_keys: reads the keys anew, for a transaction that meets a version which came after the start.
         """
         self.database = database
         self._keys = keys
@@ -79,6 +85,27 @@ class Store:
         self._randbytes = randbytes
         self._new_id = new_id
         self._on_commit = on_commit
+        self._read_keys = read_keys
+
+    async def _run(
+        self,
+        how: Callable[[Callable[[Connection], T]], Awaitable[T]],
+        session: type[S],
+        work: Callable[[S], T],
+    ) -> T:
+        """Run a transaction; once more where it lacked a key that has been added meanwhile."""
+        try:
+            return await how(self._in(session, work))
+        except ConfigurationError as error:
+            if error.code is not Code.KEY_REFUSED or not await self._keys_changed():
+                raise
+        return await how(self._in(session, work))
+
+    async def _keys_changed(self) -> bool:
+        if self._read_keys is None:
+            return False
+        before, self._keys = self._keys, await asyncio.to_thread(self._read_keys)
+        return self._keys != before
 
     def _in(self, session: type[S], work: Callable[[S], T]) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
@@ -89,13 +116,13 @@ class Store:
 
     async def write(self, session: type[S], work: Callable[[S], T]) -> T:
         """One writing transaction; returns after the commit is durable."""
-        result = await self.database.write(self._in(session, work))
+        result = await self._run(self.database.write, session, work)
         self._on_commit()
         return result
 
     async def read(self, session: type[S], work: Callable[[S], T]) -> T:
         """One reading transaction."""
-        return await self.database.read(self._in(session, work))
+        return await self._run(self.database.read, session, work)
 
     async def intake(self, work: Callable[[IntakeTransaction], T]) -> T:
         """A transaction of the pipeline."""
@@ -103,7 +130,7 @@ class Store:
 
     async def evaluating(self, work: Callable[[SweepingTransaction], T]) -> T:
         """A transaction of the evaluator; it looks unasked, so one without result wakes nobody."""
-        result = await self.database.write(self._in(Intake, work))
+        result = await self._run(self.database.write, Intake, work)
         if result:
             self._on_commit()
         return result
@@ -147,11 +174,15 @@ class Store:
 
     async def trying(self, work: Callable[[Merging], T]) -> T:
         """A writing transaction that leaves nothing behind."""
-        return await self.database.try_out(self._in(Merging, work))
+        return await self._run(self.database.try_out, Merging, work)
 
     async def merging(self, work: Callable[[MergingTransaction], T]) -> T:
         """A transaction that merges or parts learners."""
         return await self.write(Merging, work)
+
+    async def rotating(self, work: Callable[[RotatingTransaction], T], *, write: bool) -> T:
+        """A step of a rotation, or a look at it; nobody has to work on what it writes."""
+        return await self._run(self.database.write if write else self.database.read, Rotating, work)
 
     async def previewing(self, work: Callable[[Access], T]) -> T:
         """A reading transaction that tries out what is not adopted yet."""
@@ -220,7 +251,7 @@ class Store:
 
     async def keep_failures(self, failures: Mapping[str, Sequence[Failure]]) -> None:
         """Write failures to authenticate; nobody has to work on them, so nobody is woken."""
-        await self.database.write(self._in(Watching, lambda tx: tx.keep_failures(failures)))
+        await self._run(self.database.write, Watching, lambda tx: tx.keep_failures(failures))
 
     async def failures(self, platform: str) -> Sequence[Failure]:
         """A platform's newest failures to authenticate, newest first."""

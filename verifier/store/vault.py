@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from verifier.identity import blind_index
+from verifier.identity import blind_index, keyed_index
 from verifier.model.person import Identifier
 from verifier.ports import NewId, RandomBytes
 from verifier.sealing import FieldKeys, associated_data, new_data_key, open_sealed, seal
@@ -20,17 +20,23 @@ class Vault:
         self._keys = keys
         self._learners: dict[str, bytes | None] = {}
         self._wrapped: dict[str, bytes] = {}
+        self.wraps_under: Callable[[], int] = lambda: keys.master_version
+        """The master key's version that new data keys are wrapped under; a transaction asks the database."""
         self.randbytes = randbytes
         self.new_id = new_id
 
     @property
-    def pepper_version(self) -> int:
-        """The pepper under which identifiers are found."""
-        return self._keys.pepper_version
+    def keys(self) -> FieldKeys:
+        """Every version of every key."""
+        return self._keys
 
-    def blind_index(self, identifier: Identifier) -> bytes:
-        """The identifier's index under the current pepper: 32 bytes."""
-        return blind_index(identifier, self._keys.peppers[self._keys.pepper_version])
+    def blind_index(self, identifier: Identifier, version: int) -> bytes:
+        """The identifier's index under a version of the pepper: 32 bytes."""
+        return blind_index(identifier, self._keys.peppers[version])
+
+    def index_again(self, kind: str, value: bytes, version: int) -> bytes:
+        """The index of a stored identifier or trait, from its kind and its opened value."""
+        return keyed_index(kind, value.decode(), self._keys.peppers[version])
 
     def digest(self, purpose: str, data: bytes) -> bytes:
         """Keyed digest of data for one purpose: 32 bytes."""
@@ -44,9 +50,19 @@ class Vault:
         """Make a data key for a new learner."""
         key = new_data_key(self.randbytes)
         self._learners[learner] = key
-        self._wrapped[learner] = self._keys.wrap(
-            key, associated_data("learners.sealed_key", learner), self.randbytes
-        )
+        self._wrapped[learner] = self._wrap(key, associated_data("learners.sealed_key", learner))
+
+    def _wrap(self, key: bytes, aad: bytes) -> bytes:
+        return self._keys.wrap(key, aad, self.randbytes, self.wraps_under())
+
+    def rewrap(self, column: str, row: str, sealed: bytes) -> bytes:
+        """A wrapped key, or a value behind its own, with the key wrapped anew; errors as ``unwrap``.
+
+        The value behind it stays as it is.
+        """
+        aad = associated_data(column, row)
+        wrapped, value = sealed[:_WRAPPED_BYTES], sealed[_WRAPPED_BYTES:]
+        return self._wrap(self._keys.unwrap(wrapped, aad), aad) + value
 
     def sealed_key(self, learner: str) -> bytes:
         """The wrapped form of a key made by ``create_key``."""
@@ -79,7 +95,7 @@ class Vault:
                 raise KeyError("the learner's key was destroyed")
             return seal(key, value, aad, self.randbytes)
         key = new_data_key(self.randbytes)
-        return self._keys.wrap(key, aad, self.randbytes) + seal(key, value, aad, self.randbytes)
+        return self._wrap(key, aad) + seal(key, value, aad, self.randbytes)
 
     def open(self, learner: str | None, column: str, row: str, sealed: bytes) -> bytes | None:
         """Decrypt a column's value; None when the learner's key was destroyed."""
