@@ -5,7 +5,8 @@
 3. every evidence root from the evidence it covers, and every row from its evidence: altered, removed, added;
 4. every record: its signing input against its entry, its signature, its disclosures, its status;
 5. kept bodies of deliveries and uploaded documents against their keyed digests;
-6. slots against the newest decisions.
+6. slots against the newest decisions;
+7. indices of identifiers against the sealed identifiers, and that every learner can be found.
 
 What it finds is a list; an empty list means that the database is what was signed.
 """
@@ -74,6 +75,8 @@ def check(tx: AuditTransaction, trusted: Trusted) -> list[Finding]:
     findings += [Finding("delivery_body_altered", f"deliveries {where}") for where in tx.altered_bodies()]
     findings += [Finding("document_altered", f"documents {where}") for where in tx.altered_documents()]
     findings += [Finding("slot_without_grant", f"slots {where}") for where in tx.slots_without_grant()]
+    findings += [Finding("identifier_altered", f"learners {where}") for where in tx.altered_identifiers()]
+    findings += [Finding("learner_not_found", f"learners {where}") for where in tx.lost_learners()]
     return findings
 
 

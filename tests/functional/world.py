@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -375,7 +376,8 @@ async def over(url: str, installation: Installation) -> World:
     def new_id() -> str:
         return world.new_id()
 
-    store = Store(Database(url), keys, clock=clock, randbytes=os.urandom, new_id=new_id)
+    read_keys = partial(keyfiles.load_fields, installation.secrets_dir)
+    store = Store(Database(url), keys, clock=clock, randbytes=os.urandom, new_id=new_id, read_keys=read_keys)
     issuer_keys = keyfiles.load_issuer_keys(installation.secrets_dir)
     world = World(
         store=store,

@@ -13,6 +13,7 @@ from typing import Any
 
 from verifier import audit, keyfiles, offline
 from verifier.app import now, open_database, profiles, reading_store
+from verifier.cli import versions
 from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
 from verifier.model.time import iso
 from verifier.settings import Settings
@@ -169,6 +170,7 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
             differing = await _differing(settings, store)
             wanting = wanting or "adopted" in differing
             results |= differing
+            results |= await versions.in_force(store)
     except VerifierError as error:
         wanting = True
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"

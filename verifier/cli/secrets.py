@@ -19,6 +19,7 @@ import aiohttp
 
 from verifier import keyfiles
 from verifier.app import compose
+from verifier.cli import versions
 from verifier.cli.operating import ask_service
 from verifier.errors import Code, Unavailable, VerifierError
 from verifier.model.rotation import Rotated
@@ -63,27 +64,10 @@ async def show_status(settings: Settings, arguments: argparse.Namespace) -> int:
         print(json.dumps(answer, ensure_ascii=False))
         return 0
     for name, said in answer.items():
-        print(f"{name}: {line(said)}")
+        print(f"{name}: {versions.line(said)}")
         rows = json.dumps(said["rows"])
         print(f"  各版本行数 · rows by version: {rows}  已配置 · configured: {said['configured']}")
     return 0
-
-
-def line(said: Mapping[str, Any]) -> str:
-    """One key's state in one line, here and in ``doctor``."""
-    if said["phase"] != _DONE:
-        shown = f"{said['phase']} {said['from']} → {said['to']}, {said['done']}/{said['total']}"
-        return f"轮换中，新旧密钥都要用 · under way, old and new key are needed: {shown}"
-    waiting = [version for version in said["configured"] if version > said["to"]]
-    old = "、".join(map(str, said["removable"]))
-    parts = [f"版本 {said['to']} 有效 · version {said['to']} is in force"]
-    if waiting:
-        parts.append(f"版本 {waiting[0]} 已备，尚未轮换 · version {waiting[0]} waits to be rotated to")
-    if old:
-        parts.append(
-            f"库中已不用版本 {old}，旧备份仍要用 · nothing here needs version {old}, older backups do"
-        )
-    return "；".join(parts)
 
 
 async def rotate(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -182,7 +166,7 @@ def _verdict(answer: Mapping[str, Any], *, finished: bool) -> str:
         )
     return (
         f"{answer['lacking']} 行尚缺，将重新补写；请运行 ledger fsck 后再试 · "
-        f"{answer['lacking']} rows were lacking and all are gone through again: ledger fsck, then this command"
+        f"{answer['lacking']} rows were lacking, all are gone through again: ledger fsck, then this command"
     )
 
 

@@ -91,6 +91,14 @@ class AuditTransaction(Protocol):
         """Uploaded documents whose kept content does not have the digest that was recorded."""
         ...
 
+    def altered_identifiers(self) -> Iterator[str]:
+        """Learners of whom an index is not that of the sealed identifier, or of no version in force."""
+        ...
+
+    def lost_learners(self) -> Iterator[str]:
+        """Learners who cannot be found by any identifier, erased ones aside."""
+        ...
+
     def slots_without_grant(self) -> Iterator[str]:
         """Learners whose month's slot does not agree with their newest decision."""
         ...

@@ -132,6 +132,40 @@ class Auditing(ReadingSession):
             if content is None or self.vault.digest("document", content) != bytes(row["digest"]):
                 yield key
 
+    def altered_identifiers(self) -> Iterator[str]:
+        """Learners of whom an index is not that of the sealed identifier, or of no version in force."""
+        table, learners, present = tables.identifiers, tables.learners, self.turns.pepper.present
+        statement = select(table, learners.c.learner_id.label("known"), learners.c.sealed_key).outerjoin(
+            learners, learners.c.learner_id == table.c.learner_id
+        )
+        for row in self._pieces(statement, list(table.primary_key)):
+            if row["known"] is None or not self._index_follows(row, present):
+                yield row["learner_id"]
+
+    def _index_follows(self, row: Mapping[Any, Any], present: tuple[int, ...]) -> bool:
+        learner = row["learner_id"]
+        try:
+            if self.vault.lacking({learner}):
+                self.vault.load(learner, row["sealed_key"])
+            value = self.vault.open(learner, "identifiers.sealed_value", learner, row["sealed_value"])
+        except ConfigurationError:
+            return False
+        if value is None:
+            return True  # erased: nobody can tell any more
+        version = row["pepper_version"]
+        return version in present and self.vault.index_again(row["kind"], value, version) == bytes(
+            row["blind_index"]
+        )
+
+    def lost_learners(self) -> Iterator[str]:
+        """Learners who cannot be found by any identifier, erased ones aside."""
+        table, learners = tables.identifiers, tables.learners
+        mine = and_(
+            table.c.learner_id == learners.c.learner_id, table.c.pepper_version == self.turns.pepper.lookup
+        )
+        lost = select(learners.c.learner_id).where(learners.c.sealed_key.is_not(None), ~exists().where(mine))
+        yield from self.connection.execute(lost).scalars()
+
     def slots_without_grant(self) -> Iterator[str]:
         """Learners whose month's slot does not agree with their newest decision."""
         decisions, slots = tables.decisions, tables.slots
