@@ -96,7 +96,7 @@ def _slice(
 ) -> Standing:
     part, after = progress.part, progress.after
     if turn.phase is Phase.DROP:
-        done = tx.drop(part, limit)
+        done, after = tx.drop(part, after, limit)
     elif turn.phase is Phase.DUAL:
         done, after = tx.fill_in(part, after, limit)
     else:
@@ -123,7 +123,8 @@ def _move(
         left = tx.wrapped_otherwise()
         return _again(tx, name, turn, left, at) if left else _moved(tx, name, done, at, 0)
     if turn.phase is Phase.DROP:
-        return _moved(tx, name, done, at, 0)
+        left = tx.count(name)
+        return _again(tx, name, turn, left, at) if left else _moved(tx, name, done, at, 0)
     # In these two phases whoever writes a row of the old version writes its twin too: what is counted here
     # can only become less until the phase is moved on, further down in this very transaction.
     lacking, erased = tx.without_twin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from verifier import keyfiles
 from verifier.errors import Code, ConfigurationError
+from verifier.model.rotation import Rotated
 
 
 @pytest.fixture
@@ -105,3 +107,60 @@ def test_a_record_key_of_another_kind_is_refused(secrets: Path) -> None:
     rewrite(secrets / "record.pem", keyfiles.pem(Ed25519PrivateKey.generate()))
     with pytest.raises(ConfigurationError):
         keyfiles.load_issuer_keys(secrets)
+
+
+# Further versions
+
+
+@pytest.mark.parametrize("name", list(Rotated))
+def test_a_new_version_is_added_and_no_other_key_changes(secrets: Path, name: Rotated) -> None:
+    before = keyfiles.load_fields(secrets)
+    assert keyfiles.add_version(secrets, name, os.urandom) == 2
+    assert keyfiles.add_version(secrets, name, os.urandom) == 3
+    keyfiles.put_in_force(secrets, name, 3)
+    after = keyfiles.load_fields(secrets)
+    added, versions = {
+        Rotated.PEPPER: (after.peppers, (after.pepper_version, after.master_version)),
+        Rotated.MASTER: (after.master_keys, (after.master_version, after.pepper_version)),
+    }[name]
+    assert (set(added), versions) == ({1, 2, 3}, (3, 1))
+    assert (after.peppers[1], after.master_keys[1]) == (before.peppers[1], before.master_keys[1])
+    assert after.digest_key == before.digest_key
+    assert (secrets / "fields.json").stat().st_mode & 0o777 == 0o600
+    assert not (secrets / "fields.json.new").exists()
+
+
+def test_whoever_is_cut_off_before_the_new_file_counts_leaves_the_old_one(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (secrets / "fields.json").read_bytes()
+
+    def fails(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as cut:
+        cut.setattr(Path, "replace", fails)
+        with pytest.raises(KeyboardInterrupt):
+            keyfiles.add_version(secrets, Rotated.PEPPER, os.urandom)
+    assert (secrets / "fields.json").read_bytes() == before
+    assert (secrets / "fields.json.new").exists()
+    assert keyfiles.add_version(secrets, Rotated.PEPPER, os.urandom) == 2
+
+
+def test_what_would_not_be_read_again_is_not_written(secrets: Path) -> None:
+    before = (secrets / "fields.json").read_bytes()
+    with pytest.raises(ConfigurationError):
+        keyfiles.add_version(secrets, Rotated.PEPPER, bytes)
+    with pytest.raises(ConfigurationError):
+        keyfiles.put_in_force(secrets, Rotated.PEPPER, 9)
+    assert (secrets / "fields.json").read_bytes() == before
+
+
+def test_two_do_not_change_the_field_keys_at_once(secrets: Path) -> None:
+    handle = os.open(secrets, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with refused_at("fields.json"):
+        keyfiles.add_version(secrets, Rotated.PEPPER, os.urandom)
+    os.close(handle)
+    with pytest.raises(ConfigurationError):
+        keyfiles.add_version(secrets / "nowhere", Rotated.PEPPER, os.urandom)

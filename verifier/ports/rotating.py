@@ -47,8 +47,8 @@ class RotatingTransaction(Protocol):
         """Rows of the old version without a twin: of learners whose key is there, and of erased ones."""
         ...
 
-    def drop(self, part: str, limit: int) -> int:
-        """Delete rows of the old version, in sorted order; how many."""
+    def drop(self, part: str, after: tuple[str, ...], limit: int) -> tuple[int, tuple[str, ...]]:
+        """Delete rows of the old version, in sorted order; answers as ``fill_in``."""
         ...
 
     def rewrap(self, part: str, after: tuple[str, ...], limit: int) -> tuple[int, tuple[str, ...]]:

@@ -14,13 +14,14 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     LargeBinary,
+    Select,
     Table,
     and_,
     bindparam,
     case,
     delete,
-    exists,
     func,
     select,
     tuple_,
@@ -128,8 +129,10 @@ class Rotating(Session):
         return sum(self._count(one.table, one.table.c[one.column].is_not(None)) for one in WRAPPED.values())
 
     def _count(self, table: Table, condition: ColumnElement[bool]) -> int:
-        counted = select(func.count()).select_from(table).where(condition)
-        found: int = self.connection.execute(counted).scalar_one()
+        return self._number(select(func.count()).select_from(table).where(condition))
+
+    def _number(self, statement: Select[int]) -> int:
+        found: int = self.connection.execute(statement).scalar_one()
         return found
 
     # --- the pepper
@@ -170,40 +173,39 @@ class Rotating(Session):
         return {**row, "pepper_version": turn.new, "blind_index": index}
 
     def without_twin(self) -> tuple[int, int]:
-        """Rows of the old version without a twin, which is the row with the very same sealed value."""
+        """Rows of the old version without a twin, which is the row with the very same sealed value.
+
+        Grouped and not looked up row by row: for that SQLite would take the primary key, and read all of it
+        for every row.
+        """
         turn, lacking, erased = self.turns.pepper, 0, 0
         for one in PEPPERED.values():
-            table, learners = one.table, tables.learners
-            twin = table.alias("twin")
-            alone = and_(
-                table.c.pepper_version == turn.old,
-                ~exists().where(
-                    twin.c.learner_id == table.c.learner_id,
-                    twin.c.kind == table.c.kind,
-                    twin.c.pepper_version == turn.new,
-                    twin.c.sealed_value == table.c.sealed_value,
-                ),
+            table, learners = one.table.c, tables.learners
+            alone = (
+                select(table.learner_id)
+                .where(table.pepper_version.in_(turn.present))
+                .group_by(table.learner_id, table.kind, table.sealed_value)
+                .having(func.max(table.pepper_version) == turn.old)
+                .subquery()
             )
-            mine = learners.c.learner_id == table.c.learner_id
-            gone = exists().where(mine, learners.c.sealed_key.is_(None))
-            lacking += self._count(table, and_(alone, ~gone))
-            erased += self._count(table, and_(alone, gone)) if one.table is tables.identifiers else 0
+            gone = select(func.count()).select_from(alone).join(learners, _id(learners) == _id(alone))
+            without_key = self._number(gone.where(learners.c.sealed_key.is_(None)))
+            lacking += self._number(select(func.count()).select_from(alone)) - without_key
+            erased += without_key if one.table is tables.identifiers else 0
         return lacking, erased
 
-    def drop(self, part: str, limit: int) -> int:
+    def drop(self, part: str, after: tuple[str, ...], limit: int) -> tuple[int, tuple[str, ...]]:
         """Delete rows of the old version one after another, as everybody touches them."""
         one, turn = PEPPERED[part], self.turns.pepper
         table = one.table
-        rows = self._next_rows(one, turn.old, (), limit)
-        # In Python's order, not the database's, which may collate: whoever touches these rows sorts here too.
-        rows = sorted(rows, key=lambda row: tuple(row[name] for name in one.key))
+        rows = self._next_rows(one, turn.old, after, limit)
         if rows:
             mine = and_(*(table.c[name] == bindparam(f"key_{name}") for name in one.key))
-            self.connection.execute(
-                delete(table).where(mine, table.c.pepper_version == turn.old),
-                [{f"key_{name}": row[name] for name in one.key} for row in rows],
-            )
-        return len(rows)
+            keys = [{f"key_{name}": row[name] for name in one.key} for row in rows]
+            # In Python's order, not the database's, which may collate: whoever touches these rows sorts here.
+            keys.sort(key=lambda key: tuple(key.values()))
+            self.connection.execute(delete(table).where(mine, table.c.pepper_version == turn.old), keys)
+        return len(rows), _key(one, rows[-1]) if rows else ()
 
     # --- the master key
 
@@ -260,6 +262,10 @@ class Rotating(Session):
 
 def _version(one: Wrapped) -> ColumnElement[bytes]:
     return func.substr(one.table.c[one.column], 1, _VERSION_BYTES, type_=LargeBinary())
+
+
+def _id(rows: FromClause) -> ColumnElement[str]:
+    return rows.c.learner_id
 
 
 def _prefix(version: int) -> bytes:
