@@ -30,8 +30,8 @@ SLICES: Final[Mapping[str, int]] = {
     "identifiers": 500,
     "traits": 500,
     "learners": 500,
-    # Each row is read and written whole, and may be a document of some megabytes.
-    "deliveries": 50,
+    # Each row is read and written whole; a document may have megabytes.
+    "deliveries": 200,
     "documents": 10,
 }
 """Rows of one step."""

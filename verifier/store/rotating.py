@@ -220,16 +220,17 @@ class Rotating(Session):
         if after:
             statement = statement.where(tuple_(*key) > tuple_(*after))
         rows = self.connection.execute(statement.order_by(*key).limit(limit)).all()
-        for *names, sealed in rows:
-            if sealed is None:
-                continue
-            anew = self.vault.rewrap(wrapped.place, "/".join(names), bytes(sealed))
+        anew = [
+            {f"key_{part.name}": name for part, name in zip(key, names, strict=True)}
+            | {"anew": self.vault.rewrap(wrapped.place, "/".join(names), bytes(sealed))}
+            for *names, sealed in rows
+            if sealed is not None
+        ]
+        if anew:
+            mine = and_(*(part == bindparam(f"key_{part.name}") for part in key))
             # Erased or past its retention since it was read: then the condition no longer holds.
-            self.connection.execute(
-                update(table)
-                .where(column.is_not(None), *(one == name for one, name in zip(key, names, strict=True)))
-                .values({wrapped.column: anew})
-            )
+            still = update(table).where(column.is_not(None), mine).values({column: bindparam("anew")})
+            self.connection.execute(still, anew)
         return len(rows), tuple(rows[-1][:-1]) if rows else ()
 
     def wrapped_otherwise(self) -> int:
