@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import timedelta
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, event
 
 from tests.functional.world import FACTORY, Installation, World, over
@@ -418,6 +421,63 @@ async def test_a_row_that_lost_its_twin_is_filled_in_again_before_anything_is_dr
     while (await step(turned, Rotated.PEPPER, to))["more"]:
         pass
     assert await versions(turned) == {to: 3}
+
+
+async def test_rows_that_somebody_put_back_are_dropped_before_the_rotation_ends(small: World) -> None:
+    for number, someone in enumerate((LI, WANG, ZHAO)):
+        await small.complete(f"N-{number}", someone)
+    await small.sql("create table kept as select * from identifiers")
+    to = add_key(small, Rotated.PEPPER)
+    await until(small, Rotated.PEPPER, to, Phase.DROP)
+    while (await step(small, Rotated.PEPPER, to))["part"]:
+        pass
+    await small.sql("insert into identifiers select * from kept")
+    answer = await step(small, Rotated.PEPPER, to)
+    assert (answer["phase"], answer["lacking"], answer["part"]) == ("drop", 3, "identifiers")
+    while (await step(small, Rotated.PEPPER, to))["more"]:
+        pass
+    assert await versions(small) == {to: 3}
+
+
+ACTS = st.lists(st.sampled_from(["pepper", "master", "first", "second", "third"]), max_size=30)
+
+
+@given(acts=ACTS)
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_however_steps_and_completions_follow_each_other_everybody_stays_one(
+    sqlite_pattern: Path, installation: Installation, acts: list[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(interleaved(Path(directory), sqlite_pattern, installation, acts))
+
+
+async def interleaved(directory: Path, pattern: Path, installation: Installation, acts: list[str]) -> None:
+    shutil.copyfile(pattern, directory / "verifier.db")
+    url = f"sqlite+aiosqlite:///{directory / 'verifier.db'}"
+    world = await over(url, own_keys(installation, directory))
+    target = {name: add_key(world, name) for name in Rotated}
+    who = {"first": LI, "second": WANG, "third": ZHAO}
+    told: dict[str, str] = {}
+    for number, act in enumerate(acts):
+        if act in who:
+            await world.complete(f"N-{number}", who[act])
+            learner = await world.learner(who[act])
+            assert told.setdefault(act, learner) == learner != ""
+        else:
+            await step(world, Rotated(act), target[Rotated(act)])
+    for name, to in target.items():
+        while (await step(world, name, to))["more"]:
+            pass
+    assert {act: await world.learner(who[act]) for act in told} == told
+    assert await versions(world) == ({target[Rotated.PEPPER]: len(told)} if told else {})
+    assert (await learners_and_grants(world))[0] == len(told)
+    await world.issue()
+    assert await world.fsck() == []
+    await world.store.database.close()
 
 
 async def test_a_second_rotation_begins_where_the_first_ended(small: World) -> None:
