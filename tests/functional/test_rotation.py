@@ -302,6 +302,40 @@ async def test_a_rotation_waits_for_whoever_saw_the_phase_before(
     await world.store.database.close()
 
 
+async def test_two_transactions_about_one_person_take_turns_before_and_after_every_step(
+    postgresql: str, installation: Installation, tmp_path: Path
+) -> None:
+    """One knows the person by learner id, as the evaluator does, the other by number, as a callback does."""
+    world = await over(postgresql, own_keys(installation, tmp_path))
+    store = await apart(world, postgresql)
+    await world.complete("N-0", LI)
+    learner = await world.learner(LI)
+    to = add_key(world, Rotated.PEPPER)
+    phases: list[str] = []
+    more = True
+    while more:
+        reached, go_on = threading.Event(), threading.Event()
+
+        def hold(tx: Intake, reached: threading.Event = reached, go_on: threading.Event = go_on) -> None:
+            tx.lock({learner})
+            reached.set()
+            assert go_on.wait(30)
+
+        first = asyncio.create_task(store.write(Intake, hold))
+        assert await asyncio.to_thread(reached.wait, 30)
+        second = asyncio.create_task(world.complete(f"N-{len(phases) + 1}", LI))
+        done, _ = await asyncio.wait([second], timeout=0.3)
+        assert not done, phases
+        go_on.set()
+        await asyncio.gather(first, second)
+        answer = await step(world, Rotated.PEPPER, to)
+        phases.append(answer["phase"])
+        more = answer["more"]
+    assert set(phases) == {"dual", "switched", "drop", "done"}
+    await store.database.close()
+    await world.store.database.close()
+
+
 async def test_without_the_shared_lock_one_person_becomes_two(
     postgresql: str, installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
