@@ -45,7 +45,6 @@ from verifier.questioning import Questions
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.rereading import Rereading
 from verifier.rotation import RotationDesk
-from verifier.sealing import FieldKeys
 from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
@@ -235,7 +234,8 @@ def compose(settings: Settings) -> Service:
     issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
     crew = Crew()
     database = open_database(settings)
-    store = _store(settings, database, field_keys, crew)
+    store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
+    store.read_keys = partial(keyfiles.load_fields, settings.secrets_dir)
     issuer = _issuer(settings, store, issuer_keys)
     digest, by_slug = field_keys.digest, _by_slug(adapters)
     apart = Confined(read_apart, lambda: _rules_apart(rulebooks, declared, settings.secrets_dir))
@@ -265,18 +265,6 @@ def compose(settings: Settings) -> Service:
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)
     return Service(settings, store, rulebooks, issuer, operations, services, sources, at_start, crew, stack)
-
-
-def _store(settings: Settings, database: Database, field_keys: FieldKeys, crew: Crew) -> Store:
-    return Store(
-        database,
-        field_keys,
-        clock=now,
-        randbytes=os.urandom,
-        new_id=new_id,
-        on_commit=crew.wake,
-        read_keys=partial(keyfiles.load_fields, settings.secrets_dir),
-    )
 
 
 def _issuer(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer:

@@ -671,12 +671,12 @@ async def test_a_store_that_finds_no_key_for_a_version_refuses_to_work(turned: W
         calls.append(None)
         return old
 
-    turned.store._keys, turned.store._read_keys = old, read_keys
+    turned.store._keys, turned.store.read_keys = old, read_keys
     with pytest.raises(ConfigurationError) as refused:
         await turned.complete("N-2", WANG)
     assert refused.value.code is Code.KEY_REFUSED
     assert len(calls) == 1
-    turned.store._read_keys = None
+    turned.store.read_keys = None
     with pytest.raises(ConfigurationError):
         await turned.complete("N-2", WANG)
     assert await versions(turned) == {1: 1}

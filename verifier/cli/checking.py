@@ -166,11 +166,10 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         results["sm2"] = f"{error.code}: 本机 libcrypto 不可用于国密 SM2 · {error.detail}"
     try:
         async with stored(settings) as store:
-            results["database"] = "ok"
+            results |= {"database": "ok", **await versions.in_force(store)}
             differing = await _differing(settings, store)
             wanting = wanting or "adopted" in differing
             results |= differing
-            results |= await versions.in_force(store)
     except VerifierError as error:
         wanting = True
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"

@@ -85,7 +85,7 @@ class Store:
         self._randbytes = randbytes
         self._new_id = new_id
         self._on_commit = on_commit
-        self._read_keys = read_keys
+        self.read_keys = read_keys
 
     async def _run(
         self,
@@ -102,9 +102,9 @@ class Store:
         return await how(self._in(session, work))
 
     async def _keys_changed(self) -> bool:
-        if self._read_keys is None:
+        if self.read_keys is None:
             return False
-        before, self._keys = self._keys, await asyncio.to_thread(self._read_keys)
+        before, self._keys = self._keys, await asyncio.to_thread(self.read_keys)
         return self._keys != before
 
     def _in(self, session: type[S], work: Callable[[S], T]) -> Callable[[Connection], T]:
