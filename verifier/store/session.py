@@ -98,21 +98,6 @@ class Session:
             [dict(zip(names, key, strict=True)) for key in keys],
         )
 
-    def keys_of(self, learners: Collection[LearnerId]) -> list[tuple[str, int, bytes]]:
-        """Keys of the learners' identifier rows, of every version that there are rows of."""
-        table = tables.identifiers
-        found: list[tuple[str, int, bytes]] = []
-        for chunk in chunks(learners):
-            rows = self.connection.execute(
-                select(table.c.kind, table.c.pepper_version, table.c.blind_index).where(
-                    table.c.learner_id.in_(chunk),
-                    # Held from here: no whole rotation may pass before these rows are touched.
-                    table.c.pepper_version.in_(self.turns.pepper.present),
-                )
-            )
-            found += [(kind, version, bytes(index)) for kind, version, index in rows]
-        return found
-
     def append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of an append-only table together with their evidence."""
         if not rows:
