@@ -128,6 +128,8 @@ class Numbers:
             source=source,
             supersedes=standing.fact_id if standing else None,
             first_received_at=proven.first_received_at,
+            started_at=certificate.started_at,
+            study_minutes=certificate.study_minutes,
         )
         self.facts.append(fact)
         self.current[proven.reference] = fact

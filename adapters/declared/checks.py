@@ -207,6 +207,13 @@ def _check_certificate(document: Document) -> None:
         document.fault("stated", "", "没有用到", "nothing uses it")
     if "certificate" in values:
         _check_tables(document)
+        _check_started(document)
+
+
+def _check_started(document: Document) -> None:
+    members, at = document.values.get("certificate.fields", {}), "certificate.fields"
+    if bool(members.get("started_at")) != bool(members.get("started_format")):
+        document.fault(at, "started_format", "与 started_at 同有同无", "goes with started_at alone")
 
 
 def _check_words(document: Document, at: str, members: Mapping[str, Any]) -> None:

@@ -289,7 +289,9 @@ def _certificate(values: Mapping[str, Values]) -> Certificate:
 
 
 def _joined(said: Values, members: Values) -> Canonical:
-    optional = {members["document"], members["revision"], members["level"]} - {""}
+    optional = {
+        members[name] for name in ("document", "revision", "level", "started_at", "study_minutes")
+    } - {""}
     required = {
         value for name, value in members.items() if isinstance(value, str) and not name.endswith("_format")
     }

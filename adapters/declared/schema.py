@@ -236,6 +236,9 @@ SECTIONS: Final[Mapping[str, Section]] = MappingProxyType(
                 Key("document", MEMBER, ""),
                 Key("revision", MEMBER, ""),
                 Key("level", MEMBER, ""),
+                Key("started_at", MEMBER, ""),
+                Key("started_format", TIME, None),
+                Key("study_minutes", MEMBER, ""),
             )
         ),
         "certificate.documents": Section(words=forms.choice(DocumentKind)),

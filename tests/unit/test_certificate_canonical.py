@@ -266,6 +266,23 @@ def test_a_revision_is_digits_without_a_leading_zero(revision: str) -> None:
     assert refusal(bare(content)) == (Code.CERTIFICATE_CLAIMS_INVALID, 8)
 
 
+@pytest.mark.parametrize(("written", "read"), [("0", 0), ("090", 90)])
+def test_minutes_of_study_are_digits_here_and_may_be_left_out(written: str, read: int) -> None:
+    content = NAMED.replace(b"&zjhm", f"&xs={written}&zjhm".encode())
+    assert check(with_minutes(bare(content))).study_minutes == read
+    assert check(with_minutes(bare())).study_minutes is None
+
+
+@pytest.mark.parametrize("written", ["-1", "1.5", "９", "x", "12345678"])
+def test_other_minutes_of_study_are_refused(written: str) -> None:
+    content = NAMED.replace(b"&zjhm", f"&xs={written}&zjhm".encode())
+    assert refusal(with_minutes(bare(content))) == (Code.CERTIFICATE_CLAIMS_INVALID, 8)
+
+
+def with_minutes(signed: SignedCertificate) -> SignedCertificate:
+    return replace(signed, fields=replace(signed.fields, study_minutes="xs"))
+
+
 # Form
 
 

@@ -415,6 +415,38 @@ def test_8_a_platform_without_revisions_has_only_the_first() -> None:
     assert _verify(token, fields=replace(FIELDS, revision="")).revision == 1
 
 
+LEARNED = replace(
+    FIELDS, started_at="kssj", started_format=TimeFormat.COMPACT_BEIJING, study_minutes="/xs/fz"
+)
+
+
+def test_8_when_learning_began_and_how_long_it_took_are_read_where_the_form_has_them() -> None:
+    token = _token(kssj="20210301083000", xs={"fz": 90})
+    found = _verify(token, fields=LEARNED)
+    assert (found.started_at, found.study_minutes) == (datetime(2021, 3, 1, 0, 30, tzinfo=UTC), 90)
+    unread = _verify(token)
+    assert (unread.started_at, unread.study_minutes) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "left_out", [{}, {"kssj": None, "xs": None}, {"kssj": "", "xs": {"fz": ""}}, {"xs": []}]
+)
+def test_8_what_a_certificate_leaves_out_of_them_is_no_error(left_out: dict[str, Any]) -> None:
+    found = _verify(_token(**left_out), fields=LEARNED)
+    assert (found.started_at, found.study_minutes) == (None, None)
+
+
+MINUTES: list[object] = [-1, 1.5, True, "90", [90], 10_000_000]
+MOMENTS: list[object] = ["2021-03-01", 20210301083000.0, 7, True, "20210230083000", []]
+
+
+@pytest.mark.parametrize(
+    "wrong", [*({"xs": {"fz": one}} for one in MINUTES), *({"kssj": one} for one in MOMENTS)], ids=str
+)
+def test_8_one_that_is_there_and_malformed_is_refused(wrong: dict[str, Any]) -> None:
+    assert _refusal(_token(**wrong), fields=LEARNED) == (8, Code.CERTIFICATE_CLAIMS_INVALID)
+
+
 @pytest.mark.parametrize(
     "moment", ["20210230120000", "2021-03-01T12:00:00Z", 20210301120000.0, "２０210301120000"]
 )

@@ -441,6 +441,28 @@ def test_what_is_signed_may_be_an_object_whose_members_are_joined() -> None:
     assert found.extra == {}
 
 
+LEARNED: Final[Changes] = {
+    "certificate.fields.started_at": "begun",
+    "certificate.fields.started_format": "rfc3339",
+    "certificate.fields.study_minutes": "minutes",
+}
+
+
+@pytest.mark.parametrize("said", [{}, {"begun": "2021-03-01T00:00:00Z"}, {"begun": "x", "minutes": 90}])
+def test_of_what_is_joined_the_learned_time_may_be_left_out(said: dict[str, Any]) -> None:
+    found = event({**JOINED, **LEARNED}, {"type": "done", "sign": "s", "cert": {**CLAIMS, **said}})
+    assert found.certificate is not None
+    expected = "&".join(f"{name}={value}" for name, value in sorted({**CLAIMS, **said}.items()))
+    assert found.certificate.content.decode() == expected
+
+
+def test_a_profile_says_where_the_learned_time_stands() -> None:
+    found = event(LEARNED, DONE)
+    assert found.certificate is not None
+    table = found.certificate.fields
+    assert (table.started_at, table.started_format, table.study_minutes) == ("begun", "rfc3339", "minutes")
+
+
 @pytest.mark.parametrize(
     ("cert", "code"),
     [

@@ -18,8 +18,11 @@ from verifier.signatures import strict_json
 from verifier.signatures.strict_json import JsonValue
 
 _MAX_REVISION: Final = 2**31 - 1
+_MOST_MINUTES: Final = 9_999_999
+"""Nineteen years: whatever is more is no time of study in minutes."""
 _LONGEST: Final = 200
 _DIGITS: Final = re.compile(r"[1-9][0-9]{0,9}")
+_MINUTES: Final = re.compile(r"[0-9]{1,7}")
 _NUMBER: Final = re.compile(r"[0-9A-Za-z\u4e00-\u9fff\u3014\u3015\uff08\uff09()\[\]._/:#-]{1,64}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -61,6 +64,8 @@ def read(
         algorithm=algorithm,
         content_digest=sha256(strict_json.canonical(dict(unverified.claims))).digest(),
         level=_level(unverified.claims, fields),
+        started_at=reader.optional_moment(fields.started_at, fields.started_format),
+        study_minutes=reader.minutes(fields.study_minutes),
     )
 
 
@@ -129,6 +134,26 @@ class Reader:
         if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= _MAX_REVISION:
             raise invalid("the revision is not an integer from 1")
         return found
+
+    def minutes(self, name: str) -> int | None:
+        """A whole number of minutes; None where the form has none, or this certificate leaves it out."""
+        found = self._optional(name)
+        if self.texts and isinstance(found, str) and _MINUTES.fullmatch(found):
+            found = int(found)
+        if found is None:
+            return None
+        if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= _MOST_MINUTES:
+            raise invalid("the minutes of study are not a whole number from 0")
+        return found
+
+    def optional_moment(self, name: str, form: TimeFormat | None) -> datetime | None:
+        """A time as ``moment`` reads it; None where the form has none, or this certificate leaves it out."""
+        return None if form is None or self._optional(name) is None else self.moment(name, form)
+
+    def _optional(self, name: str) -> JsonValue:
+        """A member that may be left out; an empty text leaves it out too."""
+        found = value(self.claims, name) if name else None
+        return None if found == "" else found
 
     def moment(self, name: str, form: TimeFormat) -> datetime:
         """A time in exactly its declared format."""

@@ -59,6 +59,9 @@ class CertificateFields:
     ``id_kinds`` maps the platform's code of an identifier's kind to ours.
     ``level`` is where a skill-level certificate states its level, empty where the form has none; ``levels``
     maps the platform's words or numbers for it to ours, and an unmapped one is not known.
+
+    ``started_at`` (written in ``started_format``) and ``study_minutes`` say when learning began and how long
+    it took; empty where the form has none. What a certificate leaves out of them is no error.
     """
 
     issuer: str
@@ -79,6 +82,9 @@ class CertificateFields:
     id_kinds: Mapping[str, str]
     level: str = ""
     levels: Mapping[str, SkillLevel] = field(default_factory=dict)
+    started_at: str = ""
+    started_format: TimeFormat | None = None
+    study_minutes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +122,8 @@ class VerifiedCertificate:
         content_digest: SHA-256 of the canonical signed content, to tell the same from a corrected one.
             Never stored or shown as it is: it covers personal data.
         level: the skill level that it states, if it states one that the profile knows.
+        started_at: when learning began, aware UTC; None where the certificate does not say.
+        study_minutes: how long was learned, in whole minutes; None where the certificate does not say.
     """
 
     issuer: str
@@ -133,3 +141,5 @@ class VerifiedCertificate:
     algorithm: str
     content_digest: bytes = field(repr=False)
     level: SkillLevel | None = None
+    started_at: datetime | None = None
+    study_minutes: int | None = None

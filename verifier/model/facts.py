@@ -83,6 +83,8 @@ class CompletionFact:
             number, an account); empty otherwise. Such a completion is a provisional learner's, until a
             reviewer merges that one with a person.
         level: of a skill-level certificate, where it states one.
+        started_at: when learning began, as the certificate says; no clause looks at it.
+        study_minutes: how long was learned, as the certificate says; no clause looks at it.
     """
 
     fact_id: FactId
@@ -107,6 +109,8 @@ class CompletionFact:
     first_received_at: datetime | None = None
     weak: str = ""
     level: SkillLevel | None = None
+    started_at: datetime | None = None
+    study_minutes: int | None = None
 
     @property
     def received_at(self) -> datetime:
