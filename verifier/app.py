@@ -46,9 +46,10 @@ from verifier.receiving import Receiving, Threads, takes_long
 from verifier.rereading import Rereading
 from verifier.rotation import RotationDesk
 from verifier.settings import Settings
+from verifier.signalling import SignalDesk, SignalWorker
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
-from verifier.sources import offices, read_register, rulebook, sandbox_register, standing
+from verifier.sources import offices, read_register, rulebook, sandbox_register, standing, thresholds
 from verifier.spreadsheet import Bounds, Cell
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
@@ -226,7 +227,7 @@ def compose(settings: Settings) -> Service:
         ConfigurationError: a key, file or parameter is missing or wrong, or the database is held.
     """
     rules, sources = rulebook(settings)
-    table = offices(settings)
+    table, limits = offices(settings), thresholds(settings)
     declared, profile_forms = profiles(settings)
     adapters = (*ADAPTERS, *declared)
     rulebooks = Rulebooks(rules)
@@ -258,9 +259,13 @@ def compose(settings: Settings) -> Service:
     adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
     admissions = AdmissionDesk(store, table, rulebooks, now, new_id)
-    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), RotationDesk(store, now))
+    signals = SignalWorker(store, limits, now, services.metrics.counted)
+    further_desks = (ListingDesk(store, now), RotationDesk(store, now), SignalDesk(store, now))
+    desks = (adoption, platforms, rereading, admissions, *further_desks)
     further = {name: run for desk in desks for name, run in desk.table().items()}
     operations = replace(operations, further=further)
+    # Whoever decides, issues or answers does not wait for it, not even where it fails.
+    crew.add("signals", signals.step, needed=False)
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)

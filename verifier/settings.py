@@ -25,6 +25,10 @@ def _packaged_offices() -> Path:
     return packaged_policy("offices")
 
 
+def _packaged_signals() -> Path:
+    return packaged_policy("signals")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an installation may choose; the environment variable is ``VERIFIER_`` and the name in capitals.
@@ -43,6 +47,7 @@ class Settings:
             (``skill-upgrade``, ``comprehensive-training``) or paths of parameter files; empty means none.
         offices: the table of acceptance offices.
         status_people_per_day: people that one enterprise may ask about in a day; 0 for any number.
+        signals: the table of thresholds for signals.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
         base_url: address under which others reach the service; issuer of tokens and records.
@@ -60,6 +65,7 @@ class Settings:
     policy: Path = field(default_factory=packaged_policy)
     offices: Path = field(default_factory=_packaged_offices)
     status_people_per_day: int = 100_000
+    signals: Path = field(default_factory=_packaged_signals)
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = "http://127.0.0.1:8080"

@@ -16,6 +16,7 @@ from verifier.operations import SourceForm
 from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
 from verifier.policy.offices import load_offices
+from verifier.policy.thresholds import Thresholds, load_thresholds
 from verifier.settings import Settings, packaged_policy
 
 
@@ -93,6 +94,15 @@ def offices(settings: Settings) -> SourceForm:
     raw = keyfiles.read_public(settings.offices)
     table = load_offices(raw)
     return SourceForm("offices", table.digest, raw.decode(), {"revision": table.revision})
+
+
+def thresholds(settings: Settings) -> Thresholds:
+    """Read the thresholds of signals. Every signal bears their digest; none decides, so nobody adopts them.
+
+    Raises:
+        ConfigurationError: the table is missing or wrong.
+    """
+    return load_thresholds(keyfiles.read_public(settings.signals))
 
 
 def read_register(

@@ -24,12 +24,14 @@ class Worker:
 
     Attributes:
         step: does a bounded piece and says how much that was; 0 when nothing is left.
+        needed: whether the service cannot do its work without it.
         wake: set by whoever wrote something that this worker may have to work on.
         failed: why the worker stopped for good, if it did.
     """
 
     name: str
     step: Callable[[], Awaitable[int]]
+    needed: bool = True
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failed: str = ""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -87,9 +89,9 @@ class Crew:
         self._thread = LoopThread("workers")
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def add(self, name: str, step: Callable[[], Coroutine[Any, Any, int]]) -> None:
-        """Take in a worker."""
-        self._workers.append(Worker(name, lambda: self._thread.run(step())))
+    def add(self, name: str, step: Callable[[], Coroutine[Any, Any, int]], *, needed: bool = True) -> None:
+        """Take in a worker; one that is not needed may stop for good without anybody having to wait."""
+        self._workers.append(Worker(name, lambda: self._thread.run(step()), needed))
 
     def wake(self) -> None:
         """Tell every worker that something was written; from any thread."""
@@ -114,5 +116,5 @@ class Crew:
         await self._thread.stop()
 
     def failed(self) -> Sequence[str]:
-        """Workers that stopped for good."""
-        return [f"{worker.name}: {worker.failed}" for worker in self._workers if worker.failed]
+        """Workers that stopped for good, of those that the service needs."""
+        return [f"{one.name}: {one.failed}" for one in self._workers if one.failed and one.needed]

@@ -72,6 +72,14 @@ def test_the_first_certificate_stands() -> None:
     assert into.affected == {LI}
 
 
+def test_a_completion_says_what_its_certificate_says_of_learning() -> None:
+    into, one = numbers(), proven("a")
+    start = AT - timedelta(hours=2)
+    said = replace(one, certificate=replace(one.certificate, started_at=start, study_minutes=90))
+    take(into, said)
+    assert (current(into).started_at, current(into).study_minutes) == (start, 90)
+
+
 @pytest.mark.parametrize("again", ["the same content", "older content", "other content of the same moment"])
 def test_what_a_compromised_key_brought_gives_way_to_anything_proven_now(again: str) -> None:
     before = numbers()

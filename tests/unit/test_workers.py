@@ -120,6 +120,23 @@ async def test_a_crew_says_who_stopped_for_good() -> None:
     await crew.stop()
 
 
+async def test_a_crew_does_not_call_for_help_where_one_stopped_that_is_not_needed() -> None:
+    ran = asyncio.Event()
+    here = asyncio.get_running_loop()
+
+    async def step() -> int:
+        here.call_soon_threadsafe(ran.set)
+        raise RuntimeError
+
+    crew = Crew()
+    crew.add("signals", step, needed=False)
+    crew.start()
+    await ran.wait()
+    await soon(lambda: crew._workers[0].failed == "RuntimeError")
+    assert crew.failed() == []
+    await crew.stop()
+
+
 async def test_a_crew_runs_every_step_beside_the_loop_that_answers() -> None:
     loops: list[asyncio.AbstractEventLoop] = []
     ran = asyncio.Event()

@@ -64,6 +64,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "platforms": "平台 · platforms",
     "deliveries": "投递 · deliveries",
     "review": "人工复核 · questions for a person",
+    "signals": "疑点 · signals for reviewers",
     "learner": "学员本人 · a learner",
 }
 OPERATIONS: Final[Mapping[str, Operation]] = {
@@ -136,6 +137,26 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         (
             Parameter("review", "复核编号 · review id", positional=True),
             Parameter("outcome", "企业代码 | same | different | keep"),
+            Parameter("reason", "理由 · reason"),
+        ),
+    ),
+    "signals list": Operation(
+        "列出未办结的疑点，不含姓名 · list open signals, without names",
+        (
+            Parameter("kind", "只列这一种 · only this kind", required=False),
+            Parameter("uscc", "只列涉及该单位的 · only those about this enterprise", required=False),
+            Parameter("all", "连同已办结的 · the closed ones too", flag=True),
+        ),
+    ),
+    "signals show": Operation(
+        "出示一条疑点及所涉事实，含姓名，记入访问日志 · a signal with its facts and names; logged",
+        (Parameter("id", "疑点编号 · signal id", positional=True),),
+    ),
+    "signals close": Operation(
+        "办结一条疑点，不影响任何决定 · close a signal; no decision changes",
+        (
+            Parameter("id", "疑点编号 · signal id", positional=True),
+            Parameter("outcome", "noted（已知悉）| followed（已跟进）"),
             Parameter("reason", "理由 · reason"),
         ),
     ),

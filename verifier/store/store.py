@@ -29,6 +29,7 @@ from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
 from verifier.ports.rereading import RereadingTransaction
 from verifier.ports.rotating import RotatingTransaction
+from verifier.ports.signals import FindingTransaction, SignalTransaction
 from verifier.ports.subject import SubjectTransaction
 from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
@@ -37,6 +38,7 @@ from verifier.store.access import Access
 from verifier.store.auditing import Auditing
 from verifier.store.claiming import Claiming
 from verifier.store.engine import Database
+from verifier.store.finding import Looking
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
 from verifier.store.listing import Listing
@@ -46,6 +48,7 @@ from verifier.store.reconciling import Reconciling
 from verifier.store.replaying import Replaying
 from verifier.store.rotating import Rotating
 from verifier.store.session import Session
+from verifier.store.signals import Signals
 from verifier.store.subject import Subject
 from verifier.store.vault import Vault
 from verifier.store.watching import Watching
@@ -236,6 +239,21 @@ class Store:
     async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
         """A transaction that shows a person their own data, and logs that it did."""
         return await self.write(Subject, work)
+
+    async def looking(self, work: Callable[[FindingTransaction], T]) -> T:
+        """A reading transaction that looks for signals."""
+        return await self.read(Looking, work)
+
+    async def finding(self, work: Callable[[FindingTransaction], T]) -> T:
+        """A transaction that writes down what was found; one that found nothing wakes nobody."""
+        result = await self.database.write(self._in(Looking, work))
+        if result:
+            self._on_commit()
+        return result
+
+    async def signalling(self, work: Callable[[SignalTransaction], T], *, write: bool) -> T:
+        """A transaction that shows or closes signals."""
+        return await (self.write if write else self.read)(Signals, work)
 
     async def replaying(self, work: Callable[[ReplayTransaction], T]) -> T:
         """A reading transaction of a replay."""

@@ -4,7 +4,8 @@ Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence``
 under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``outbox``, ``ledger_head``,
 ``own_items``, ``waiting``, ``in_force``, ``merged``, ``traits``, ``rotations`` and the ``touched`` counters
 are working state: they can be derived again from the rest. ``failures`` is what callers who proved nothing
-made us write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``.
+made us write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``, what is said to reviewers in
+``tables_signals``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from verifier.store.tables_issuing import (
     status_entries,
     status_lists,
 )
+from verifier.store.tables_signals import signal_closings, signals
 
 __all__ = [
     "APPEND_ONLY",
@@ -379,6 +381,8 @@ APPEND_ONLY: dict[str, Table] = {
         adoptions,
         clients,
         disclosures,
+        signals,
+        signal_closings,
     )
 }
 """Tables whose rows are evidence. Records are not: their ledger entries commit to them directly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -20,6 +21,7 @@ class Metrics:
         heard: seconds since the last authentic delivery, by registered platform; none before the first.
         due: people on the due list whose turn has come.
         sweeping: people whom the sweeps under way have still to reach.
+        signals: for reviewers, by kind and whether they are ``open`` or ``closed``.
         silent: whether a registered platform should have sent something and did not: 1 or 0.
     """
 
@@ -52,11 +54,17 @@ class Metrics:
         self.sweeping = Gauge(
             "sweep_people_left", "Not yet reached by the sweeps under way.", registry=self._registry
         )
+        self.signals = Gauge("signals", "Signals for reviewers.", ["kind", "state"], registry=self._registry)
 
     def behind(self, due: int, left: int) -> None:
         """Take over how much is still to be judged again: people that are due, and those left of sweeps."""
         self.due.set(due)
         self.sweeping.set(left)
+
+    def counted(self, signals: Mapping[tuple[str, str], int]) -> None:
+        """Take over how many signals there are, by kind and state."""
+        for (kind, state), count in signals.items():
+            self.signals.labels(kind, state).set(count)
 
     def watched(self, platform: str, seconds: float | None, *, silent: bool) -> None:
         """Take over what was seen of a platform.
