@@ -17,6 +17,7 @@ from verifier import signals
 from verifier.errors import AccessDenied, Code, RequestRejected
 from verifier.identity import uscc as enterprise
 from verifier.model.decision import Case
+from verifier.model.facts import CompletionFact, EmploymentFact
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.signals import (
     Closing,
@@ -31,7 +32,6 @@ from verifier.policy.thresholds import Thresholds
 from verifier.ports import Clock
 from verifier.ports.signals import Check, FindingTransaction, SignalTransaction, Slice
 from verifier.signals import RULES, Roster, of_person, of_roster
-from verifier.subject import plain_fact
 
 T = TypeVar("T")
 W = TypeVar("W", SignalKind, SignalOutcome)
@@ -203,20 +203,14 @@ class SignalDesk:
 
         def work(tx: SignalTransaction) -> dict[str, Any]:
             found = _found(tx, signal_id)
-            facts = tx.facts_ever(found.about)
-            shown = {who for fact in facts if (who := getattr(fact, "learner_id", None)) is not None}
-            if found.learner_id is not None:
-                shown.add(found.learner_id)
-            tx.log_disclosures(shown, f"operator:{_operator(parameters)}", found.kind.value, "signal", at)
+            facts = [shown(fact) for fact in tx.facts_ever(found.about)]
+            people = {LearnerId(fact["learner"]) for fact in facts}
+            people |= {found.learner_id} if found.learner_id else set()
+            operator = f"operator:{_operator(parameters)}"
+            tx.log_disclosures(people, operator, found.kind.value, "signal", at)
             reason = {"closing_reason": found.closing.reason} if found.closing else {}
-            about = [{**plain_fact(fact), "learner": getattr(fact, "learner_id", None)} for fact in facts]
-            return {
-                **told(found),
-                **reason,
-                "thresholds": found.thresholds,
-                "rules": found.rules,
-                "facts": about,
-            }
+            pins = {"rules": found.rules, "thresholds": found.thresholds}
+            return {**told(found), **reason, **pins, "facts": facts}
 
         return await self.units.signalling(work, write=True)
 
@@ -258,6 +252,32 @@ def told(signal: Signal) -> dict[str, Any]:
         said["closed_at"] = iso(signal.closing.closed_at)
         said["closed_by"] = signal.closing.operator
     return {name: value for name, value in said.items() if value is not None}
+
+
+def shown(fact: CompletionFact | EmploymentFact) -> dict[str, Any]:
+    """A fact that a signal is about, with the person's name."""
+    if isinstance(fact, CompletionFact):
+        said = {
+            "kind": "completion",
+            "name": fact.holder.raw,
+            "platform": fact.platform,
+            "number": fact.number,
+            "course": fact.course_title,
+            "completed_at": iso(fact.completed_at),
+            "started_at": None if fact.started_at is None else iso(fact.started_at),
+            "study_minutes": fact.study_minutes,
+        }
+    else:
+        said = {
+            "kind": "employment",
+            "name": fact.name.raw,
+            "enterprise": fact.uscc,
+            "from": fact.start.isoformat(),
+            "to": None if fact.end is None else fact.end.isoformat(),
+            "post": fact.post,
+        }
+    same = {"fact": fact.fact_id, "learner": fact.learner_id, "recorded_at": iso(fact.recorded_at)}
+    return {name: value for name, value in {**same, **said}.items() if value is not None}
 
 
 def _found(tx: SignalTransaction, signal_id: str) -> Signal:

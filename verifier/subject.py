@@ -42,7 +42,7 @@ def show(tx: SubjectTransaction, id_number: str, *, clerk: str, purpose: str, at
     return {
         "as_of": iso(at),
         "id_number": identity.masked(identifier),
-        "facts": [plain_fact(fact) for fact in tx.facts_of(learner)],
+        "facts": [_fact(fact) for fact in tx.facts_of(learner)],
         "decisions": [
             {"decision": decision, "state": state, "decided_at": iso(moment), "records": list(records)}
             for decision, state, moment, records in tx.decisions_of(learner)
@@ -54,8 +54,7 @@ def show(tx: SubjectTransaction, id_number: str, *, clerk: str, purpose: str, at
     }
 
 
-def plain_fact(fact: AnyFact) -> dict[str, Any]:
-    """A fact as its members, personal ones too; without our own keys and digests."""
+def _fact(fact: AnyFact) -> dict[str, Any]:
     members = {item.name: getattr(fact, item.name) for item in fields(fact) if item.name not in _INTERNAL}
     kind = type(fact).__name__.removesuffix("Fact").lower()
     return {"kind": kind, **{name: _plain(value) for name, value in members.items() if value is not None}}

@@ -164,7 +164,7 @@ async def test_showing_one_names_people_and_is_in_their_access_log(desk: Desk) -
     count = await desk.world.sql("select count(*) from disclosures")
     shown = await desk.do("show", id=one["signal"])
     assert {fact["kind"] for fact in shown["facts"]} == {"completion", "employment"}
-    assert {fact.get("name") or fact.get("holder") for fact in shown["facts"]} == {LI.name}
+    assert {fact["name"] for fact in shown["facts"]} == {LI.name}
     assert {fact["learner"] for fact in shown["facts"]} == {await desk.world.learner(LI)}
     assert (shown["rules"], shown["thresholds"]) == ("signals@1", desk.thresholds.digest)
     logged = await desk.world.sql("select client_id, purpose, what, learner_id from disclosures")
@@ -304,7 +304,7 @@ async def test_a_roster_that_finishes_within_minutes_is_told_once(desk: Desk) ->
     assert (burst["enterprise"], burst["details"]["people"]) == (FACTORY, 12)
     assert "learner" not in burst
     shown = await desk.do("show", id=burst["signal"])
-    assert {fact["holder"] for fact in shown["facts"]} == {who.name for who in people}
+    assert {fact["name"] for fact in shown["facts"]} == {who.name for who in people}
     logged = await desk.world.sql("select count(*) from disclosures where what = 'signal'")
     assert logged == [(12,)]
     await desk.do("close", id=burst["signal"], outcome="noted", reason="集中培训")

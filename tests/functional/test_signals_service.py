@@ -111,7 +111,7 @@ def test_the_command_line_lists_shows_and_closes(
     )
     signal = answer["signals"][1]["signal"]
     status, shown = run("signals", "show", signal)
-    assert (status, {fact.get("holder", LI.name) for fact in shown["facts"]}) == (0, {LI.name})
+    assert (status, {fact["name"] for fact in shown["facts"]}) == (0, {LI.name})
     closing = ("signals", "close", signal, "--outcome", "followed", "--reason", "已核实")
     assert run(*closing) == (0, {"signal": signal, "outcome": "followed"})
     assert run(*closing)[1]["code"] == "review_state_refused"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import date
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
 from tests.unit.signal_facts import RAW
 from verifier.errors import Code, ConfigurationError
+from verifier.model.signals import SignalKind
 from verifier.policy.thresholds import NAMES, load_thresholds
+from verifier.signals import TITLES, reason
 
 TEXT = RAW.decode()
 FIRST = """[[threshold]]
@@ -72,3 +76,19 @@ def test_a_missing_threshold_leaves_every_day_without_one() -> None:
     cut = TEXT.index('[[threshold]]\nname = "afterwards_days"')
     with pytest.raises(ConfigurationError):
         load_thresholds(TEXT[:cut].encode())
+
+
+def test_the_operator_s_guide_lists_every_kind_of_signal_with_its_title() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/operator.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z_]+)` \| ([^|]+) \|", guide, re.MULTILINE))
+    assert {kind.value for kind in SignalKind} <= set(rows)
+    assert set(TITLES) == set(SignalKind)
+
+
+def test_every_kind_of_signal_has_words_that_its_details_fill() -> None:
+    class Anything(dict[str, str]):
+        def __missing__(self, name: str) -> str:
+            return name
+
+    for kind in SignalKind:
+        assert "{" not in reason(kind, Anything())

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from verifier.model.decision import Case
-from verifier.model.facts import AnyFact, FactId
+from verifier.model.facts import CompletionFact, EmploymentFact, FactId
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.signals import Closing, Finding, Person, Signal, SignalId, SignalKind
 
@@ -113,8 +113,8 @@ class SignalTransaction(Protocol):
         """One signal, with the reason for which it was closed."""
         ...
 
-    def facts_ever(self, facts: Collection[FactId]) -> Sequence[AnyFact]:
-        """These facts with their names, the superseded ones too, by id."""
+    def facts_ever(self, facts: Collection[FactId]) -> Sequence[CompletionFact | EmploymentFact]:
+        """Those of these facts a rule may be about, with their names; the superseded ones too, by id."""
         ...
 
     def close_signal(self, signal: Signal, closing: Closing) -> None:

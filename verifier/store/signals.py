@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, exists, func, or_, select
 
 from verifier.errors import Code, Conflict
-from verifier.model.facts import AnyFact, FactId
+from verifier.model.facts import CompletionFact, EmploymentFact, FactId
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.signals import Closing, Signal, SignalId, SignalKind, SignalOutcome
 from verifier.store import tables
@@ -72,9 +72,11 @@ class Signals(Access):
         opened = self.vault.open(row.learner_id, *place, row.sealed_reason)
         return "" if opened is None else opened.decode()
 
-    def facts_ever(self, facts: Collection[FactId] | Collection[str]) -> Sequence[AnyFact]:
-        """These facts with their names, the superseded ones too, by id."""
-        found: list[AnyFact] = []
+    def facts_ever(
+        self, facts: Collection[FactId] | Collection[str]
+    ) -> Sequence[CompletionFact | EmploymentFact]:
+        """Those of these facts a rule may be about, with their names; the superseded ones too, by id."""
+        found: list[CompletionFact | EmploymentFact] = []
         for chunk in chunks(facts):
             rows = (
                 self.connection.execute(
@@ -86,7 +88,8 @@ class Signals(Access):
                 .all()
             )
             self.learner_keys({row["learner_id"] for row in rows if row["learner_id"]})
-            found += [self.opened(row) for row in rows]
+            opened = [self.opened(row) for row in rows]
+            found += [fact for fact in opened if isinstance(fact, CompletionFact | EmploymentFact)]
         return found
 
     def close_signal(self, signal: Signal, closing: Closing) -> None:

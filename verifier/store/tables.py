@@ -4,8 +4,8 @@ Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence``
 under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``outbox``, ``ledger_head``,
 ``own_items``, ``waiting``, ``in_force``, ``merged``, ``traits``, ``rotations`` and the ``touched`` counters
 are working state: they can be derived again from the rest. ``failures`` is what callers who proved nothing
-made us write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``, what is said to reviewers in
-``tables_signals``.
+made us write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``, what is
+said to reviewers in ``tables_signals``.
 """
 
 from __future__ import annotations
