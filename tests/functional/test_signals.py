@@ -198,6 +198,30 @@ async def test_closing_one_keeps_it_with_its_reason_sealed(desk: Desk) -> None:
     assert await desk.world.fsck() != []
 
 
+async def test_after_an_erasure_a_signal_names_nobody_and_keeps_no_reason(desk: Desk) -> None:
+    await suspicious(desk.world)
+    await desk.look()
+    first, second = await desk.listed(kind="two_employers"), await desk.listed(kind="sessions_overlap")
+    await desk.do("close", id=first[0]["signal"], outcome="noted", reason=f"已问{LI.name}")
+    learner = await desk.world.learner(LI)
+    await desk.world.sql("update learners set sealed_key = null where learner_id = :who", who=learner)
+    await desk.do("close", id=second[0]["signal"], outcome="noted", reason="已删除")
+    for one in (*first, *second):
+        shown = await desk.do("show", id=one["signal"])
+        assert (shown["closing_reason"], {fact["name"] for fact in shown["facts"]}) == ("", {""})
+    assert await desk.world.fsck() == []
+
+
+async def test_a_list_that_is_too_long_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    await suspicious(desk.world)
+    await desk.look()
+    assert "more" not in await desk.do("list")
+    monkeypatch.setattr("verifier.signalling.MOST_LISTED", 2)
+    answer = await desk.do("list")
+    assert len(answer["signals"]) == 2
+    assert "more" in answer
+
+
 @pytest.mark.parametrize(
     ("action", "parameters", "pointer"),
     [
