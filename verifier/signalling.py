@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import signals
 from verifier.errors import AccessDenied, Code, RequestRejected
 from verifier.identity import uscc as enterprise
 from verifier.model.decision import Case
@@ -31,7 +30,7 @@ from verifier.model.time import iso
 from verifier.policy.thresholds import Thresholds
 from verifier.ports import Clock
 from verifier.ports.signals import Check, FindingTransaction, SignalTransaction, Slice
-from verifier.signals import RULES, Roster, of_person, of_roster
+from verifier.signals import RULES, Roster, of_person, of_roster, told
 
 T = TypeVar("T")
 W = TypeVar("W", SignalKind, SignalOutcome)
@@ -231,27 +230,6 @@ class SignalDesk:
             return {"signal": signal_id, "outcome": outcome.value}
 
         return await self.units.signalling(work, write=True)
-
-
-def told(signal: Signal) -> dict[str, Any]:
-    """A signal without names."""
-    zh, en = signals.TITLES[signal.kind]
-    said = {
-        "signal": signal.signal_id,
-        "kind": signal.kind.value,
-        "title": zh,
-        "title_en": en,
-        "reason": signals.reason(signal.kind, signal.details),
-        "learner": signal.learner_id,
-        "enterprise": signal.uscc,
-        "details": dict(signal.details),
-        "found_at": iso(signal.found_at),
-    }
-    if signal.closing is not None:
-        said["outcome"] = signal.closing.outcome.value
-        said["closed_at"] = iso(signal.closing.closed_at)
-        said["closed_by"] = signal.closing.operator
-    return {name: value for name, value in said.items() if value is not None}
 
 
 def shown(fact: CompletionFact | EmploymentFact) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from dataclasses import fields
 from datetime import date, datetime
 from typing import Any, Final
 
-from verifier import identity
+from verifier import identity, signals
 from verifier.errors import AccessDenied, Code
 from verifier.model.facts import AnyFact, Source
 from verifier.model.person import PersonName
+from verifier.model.signals import Signal
 from verifier.model.time import beijing_date, iso
 from verifier.ports.subject import SubjectTransaction
 
+_OF_A_SIGNAL: Final = ("kind", "title", "reason", "enterprise", "found_at", "outcome", "closed_at")
 _INTERNAL: Final = frozenset({"learner_id", "content_digest"})
 
 
@@ -47,11 +49,18 @@ def show(tx: SubjectTransaction, id_number: str, *, clerk: str, purpose: str, at
             {"decision": decision, "state": state, "decided_at": iso(moment), "records": list(records)}
             for decision, state, moment, records in tx.decisions_of(learner)
         ],
+        "signals": [_signal(signal) for signal in tx.signals_of({learner})],
         "shown_to": [
             {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
             for row in tx.disclosures_of(learner)
         ],
     }
+
+
+def _signal(signal: Signal) -> dict[str, Any]:
+    """A signal, without who closed it."""
+    said = signals.told(signal)
+    return {name: said[name] for name in _OF_A_SIGNAL if name in said}
 
 
 def _fact(fact: AnyFact) -> dict[str, Any]:

@@ -198,6 +198,22 @@ async def test_closing_one_keeps_it_with_its_reason_sealed(desk: Desk) -> None:
     assert await desk.world.fsck() != []
 
 
+async def test_a_person_is_shown_the_signals_on_them(desk: Desk) -> None:
+    world = desk.world
+    await suspicious(world)
+    await desk.look()
+    [one] = await desk.listed(kind="two_employers")
+    await desk.do("close", id=one["signal"], outcome="followed", reason="已核实")
+    asked = {"id_number": LI.id_number, "purpose": "本人查询", "operator": "周"}
+    shown = (await world.operations.show_learner(asked))["signals"]
+    assert {said["kind"] for said in shown} == {*EXPECTED} - {"outside_employment"}
+    [closed] = [said for said in shown if "outcome" in said]
+    assert (closed["title"], closed["outcome"]) == ("同一证书对应多家单位", "followed")
+    assert "周" not in json.dumps(shown, ensure_ascii=False)
+    asked["id_number"] = WANG.id_number
+    assert (await world.operations.show_learner(asked))["signals"] == []
+
+
 async def test_after_an_erasure_a_signal_names_nobody_and_keeps_no_reason(desk: Desk) -> None:
     await suspicious(desk.world)
     await desk.look()

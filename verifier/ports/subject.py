@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from verifier.model.facts import AnyFact
 from verifier.model.person import Identifier, LearnerId
+from verifier.model.signals import Signal
 
 
 class SubjectTransaction(Protocol):
@@ -27,6 +28,10 @@ class SubjectTransaction(Protocol):
 
     def disclosures_of(self, learner: LearnerId) -> Sequence[Mapping[str, Any]]:
         """Who was shown what of a learner, what for, and when."""
+        ...
+
+    def signals_of(self, learners: Collection[LearnerId]) -> Sequence[Signal]:
+        """Every signal on these learners, the closed ones too; no reviewer's reason is opened."""
         ...
 
     def log_disclosures(

@@ -20,9 +20,9 @@ from typing import Final
 
 from verifier.signals.person import of_person
 from verifier.signals.roster import Roster, of_roster
-from verifier.signals.wording import TITLES, reason
+from verifier.signals.wording import TITLES, reason, told
 
-__all__ = ["RULES", "TITLES", "Roster", "of_person", "of_roster", "reason"]
+__all__ = ["RULES", "TITLES", "Roster", "of_person", "of_roster", "reason", "told"]
 
 RULES: Final = "signals@1"
 """Version of the rules; every signal bears it."""

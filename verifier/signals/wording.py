@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from verifier.model.signals import SignalKind
+from verifier.model.signals import Signal, SignalKind
+from verifier.model.time import iso
 
 TITLES: Final[Mapping[SignalKind, tuple[str, str]]] = MappingProxyType(
     {
@@ -62,3 +63,24 @@ _REASONS: Final[Mapping[SignalKind, str]] = MappingProxyType(
 def reason(kind: SignalKind, details: Mapping[str, Any]) -> str:
     """Why a reviewer is to look, in Chinese."""
     return _REASONS[kind].format_map(details)
+
+
+def told(signal: Signal) -> dict[str, Any]:
+    """A signal without names."""
+    zh, en = TITLES[signal.kind]
+    said = {
+        "signal": signal.signal_id,
+        "kind": signal.kind.value,
+        "title": zh,
+        "title_en": en,
+        "reason": reason(signal.kind, signal.details),
+        "learner": signal.learner_id,
+        "enterprise": signal.uscc,
+        "details": dict(signal.details),
+        "found_at": iso(signal.found_at),
+    }
+    if signal.closing is not None:
+        said["outcome"] = signal.closing.outcome.value
+        said["closed_at"] = iso(signal.closing.closed_at)
+        said["closed_by"] = signal.closing.operator
+    return {name: value for name, value in said.items() if value is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +11,10 @@ from sqlalchemy import and_, or_, select
 
 from verifier.model.facts import AnyFact, FactKind
 from verifier.model.person import LearnerId
+from verifier.model.signals import Signal
 from verifier.store import tables
 from verifier.store.access import Access
+from verifier.store.signals import signals_of
 
 
 class Subject(Access):
@@ -48,6 +50,10 @@ class Subject(Access):
             .order_by(table.c.entitlement, table.c.revision)
         )
         return [(row.decision_id, row.state, row.decided_at, issued[row.decision_id]) for row in rows]
+
+    def signals_of(self, learners: Collection[LearnerId]) -> Sequence[Signal]:
+        """Every signal on these learners, the closed ones too; no reviewer's reason is opened."""
+        return signals_of(self.connection, learners)
 
     def disclosures_of(self, learner: LearnerId) -> Sequence[Mapping[str, Any]]:
         """Who was shown what of a learner, what for, and when."""
