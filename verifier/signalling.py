@@ -253,6 +253,7 @@ def shown(fact: CompletionFact | EmploymentFact) -> dict[str, Any]:
             "from": fact.start.isoformat(),
             "to": None if fact.end is None else fact.end.isoformat(),
             "post": fact.post,
+            "mark": fact.mark.value,
         }
     same = {"fact": fact.fact_id, "learner": fact.learner_id, "recorded_at": iso(fact.recorded_at)}
     return {name: value for name, value in {**same, **said}.items() if value is not None}

@@ -30,7 +30,7 @@ from tests.unit.signal_facts import (
     kinds,
 )
 from verifier.identity import person_name
-from verifier.model.facts import CompletionFact, ContestFact, FactId
+from verifier.model.facts import CompletionFact, ContestFact, EmploymentMark, FactId
 from verifier.model.person import LearnerId
 from verifier.model.signals import Former, SignalKind
 from verifier.signals import TITLES, reason
@@ -265,6 +265,41 @@ def test_5_a_number_that_was_somebody_else_s_before_counts_with_that_person_s_em
     assert found(done("C9"), ROW, former=[before]) == []
 
 
+# 6. Marked by the roster
+
+
+@pytest.mark.parametrize(
+    ("mark", "end", "told"),
+    [
+        (EmploymentMark.EMPLOYED, "", False),
+        (EmploymentMark.RETIRED, "", True),
+        (EmploymentMark.RETIRED, "2021-12-31", True),
+        (EmploymentMark.STUDENT, "", True),
+        (EmploymentMark.LEFT, "", True),
+        (EmploymentMark.LEFT, "2021-06-30", False),
+    ],
+)
+def test_6_a_mark_at_odds_with_employment_on_that_day_is_told(
+    mark: EmploymentMark, end: str, *, told: bool
+) -> None:
+    findings = found(done(), employed(E1, end=end, mark=mark))
+    assert (kinds(findings) == [SignalKind.MARKED_BY_ROSTER]) is told
+    if told:
+        assert (findings[0].uscc, findings[0].details) == (E1, {"certificates": 1, "mark": mark.value})
+        assert mark.value in reason(findings[0].kind, findings[0].details)
+
+
+def test_6_a_mark_on_other_days_says_nothing_and_each_mark_is_one_finding() -> None:
+    retired = employed(E1, "2021-05-01", mark=EmploymentMark.RETIRED)
+    assert kinds(found(done(), employed(E2), retired)) == []
+    student = employed(E1, "2021-01-01", "2021-04-30", mark=EmploymentMark.STUDENT)
+    both = found(done("C1"), done("C2", "2021-06-01 10:00"), done("C3"), student, retired)
+    assert [(one.details["mark"], one.details["certificates"]) for one in both] == [
+        ("在校学生", 2),
+        ("退休", 1),
+    ]
+
+
 # 7 and 8. Names, values
 
 
@@ -315,7 +350,11 @@ def facts(draw: st.DrawFn) -> list[Any]:
         for n in range(draw(st.integers(0, 8)))
     ]
     rows = [
-        employed(uscc, draw(st.sampled_from(["2021-01-01", "2021-03-15", "2021-03-16"])))
+        employed(
+            uscc,
+            draw(st.sampled_from(["2021-01-01", "2021-03-15", "2021-03-16"])),
+            mark=draw(st.sampled_from(EmploymentMark)),
+        )
         for uscc in draw(st.lists(st.sampled_from([E1, E2, E3]), max_size=3))
     ]
     return [*completions, *{row.fact_id: row for row in rows}.values()]

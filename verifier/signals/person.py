@@ -27,7 +27,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from verifier.candidates import CaseView
-from verifier.model.facts import CompletionFact, EmploymentFact
+from verifier.model.facts import CompletionFact, EmploymentFact, EmploymentMark
 from verifier.model.person import Uscc
 from verifier.model.signals import Finding, Former, Person, SignalKind
 from verifier.model.time import beijing_date, covers
@@ -52,6 +52,7 @@ def of_person(person: Person, thresholds: Thresholds) -> list[Finding]:
         _overlapping,
         _outside,
         _two_employers,
+        _marked,
         _unrelated_names,
         _shared_value,
     )
@@ -233,6 +234,30 @@ def _employers(rows: Iterable[EmploymentFact]) -> tuple[Uscc, ...]:
     rows = list(rows)
     dispatching = {row.dispatched_by for row in rows if row.dispatched_by != row.uscc}
     return tuple(sorted({row.uscc for row in rows} - dispatching))
+
+
+def _marked(view: _View) -> Iterator[Finding]:
+    """Rule 6."""
+    for uscc, listed in view.rows().items():
+        found: dict[EmploymentMark, tuple[list[CompletionFact], dict[str, EmploymentFact]]] = {}
+        for completion in view.completions:
+            day = beijing_date(completion.completed_at)
+            covering = (row for row in listed if covers(row.start, row.end, day) and _is_odd(row))
+            for row in sorted(covering, key=lambda row: (row.start, row.fact_id))[:1]:
+                certificates, rows = found.setdefault(row.mark, ([], {}))
+                certificates.append(completion)
+                rows[row.fact_id] = row
+        for mark, (certificates, rows) in sorted(found.items()):
+            details = {"mark": mark.value}
+            yield view.told(
+                SignalKind.MARKED_BY_ROSTER, certificates, details, mark, uscc=uscc, rows=rows.values()
+            )
+
+
+def _is_odd(row: EmploymentFact) -> bool:
+    """Whether a row's mark is at odds with employment on the days that the row covers."""
+    left = row.mark is EmploymentMark.LEFT and row.end is None
+    return left or row.mark in {EmploymentMark.RETIRED, EmploymentMark.STUDENT}
 
 
 def _unrelated_names(view: _View) -> Iterator[Finding]:
