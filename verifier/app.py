@@ -264,7 +264,6 @@ def compose(settings: Settings) -> Service:
     desks = (adoption, platforms, rereading, admissions, *further_desks)
     further = {name: run for desk in desks for name, run in desk.table().items()}
     operations = replace(operations, further=further)
-    # Whoever decides, issues or answers does not wait for it, not even where it fails.
     crew.add("signals", signals.step, needed=False)
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
     stack.push_async_callback(group.drain)
