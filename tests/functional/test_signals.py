@@ -421,6 +421,18 @@ async def test_a_shared_value_is_told_by_its_kind_alone(desk: Desk) -> None:
     }
 
 
+async def test_a_roster_that_marks_somebody_retired_is_told_and_the_month_is_granted(desk: Desk) -> None:
+    world = desk.world
+    await world.employ(FACTORY, LI, WANG, status="退休")
+    await world.complete("N-1", LI)
+    await desk.look()
+    [one] = await desk.listed(kind="marked_by_roster")
+    assert one["reason"] == "1张证书结业之日，该单位花名册标注为退休"
+    assert await world.states(LI) == ["granted"]
+    shown = await desk.do("show", id=one["signal"])
+    assert {fact.get("mark") for fact in shown["facts"]} == {"退休", None}
+
+
 # Corrections, merges, and several workers
 
 
