@@ -92,7 +92,11 @@ def certificate(signed_certificate: SignedCertificate) -> Any:
         certificates.FORMS[signed_certificate.kind](signed_certificate).claims,
         signed_certificate.fields,
     )
-    said: dict[str, Any] = {name: _value(claims, getattr(table, name)) for name in _MEMBERS}
+    said: dict[str, Any] = {
+        name: _value(claims, place)
+        for name in _MEMBERS
+        if (place := getattr(table, name)) or name not in _FEW
+    }
     said["completed_at"] = _moment(said["completed_at"], table.completed_format)
     said["issued_at"] = _moment(said["issued_at"], table.issued_format)
     said["document"] = table.documents.get(said["document"], DocumentKind.OTHER)
@@ -111,5 +115,8 @@ def _moment(value: object, form: TimeFormat) -> str:
 _MEMBERS: Final = [
     field.name
     for field in dataclasses.fields(CertificateFields)
-    if field.name not in {"completed_format", "issued_format", "documents", "id_kinds"}
+    if field.name
+    not in {"completed_format", "issued_format", "documents", "id_kinds", "levels", "started_format"}
 ]
+_FEW: Final = {"level", "started_at", "study_minutes"}
+"""What few forms have stands in the expectation only where there is one."""
