@@ -238,7 +238,7 @@ def compose(settings: Settings) -> Service:
     store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
     store.read_keys = partial(keyfiles.load_fields, settings.secrets_dir)
     issuer = _issuer(settings, store, issuer_keys)
-    digest, by_slug = field_keys.digest, _by_slug(adapters)
+    digest, by_slug = field_keys.digest, {adapter.slug: adapter for adapter in adapters}
     apart = Confined(read_apart, lambda: _rules_apart(rulebooks, declared, settings.secrets_dir))
     threads, group = Threads(), _group_commit(store, rulebooks)
     receiving = Receiving(store.documents, group.submit, rulebooks, digest, now, apart, threads)
@@ -259,12 +259,10 @@ def compose(settings: Settings) -> Service:
     adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
     admissions = AdmissionDesk(store, table, rulebooks, now, new_id)
-    signals = SignalWorker(store, limits, now, services.metrics.counted)
-    further_desks = (ListingDesk(store, now), RotationDesk(store, now), SignalDesk(store, now))
-    desks = (adoption, platforms, rereading, admissions, *further_desks)
-    further = {name: run for desk in desks for name, run in desk.table().items()}
+    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), RotationDesk(store, now))
+    further = {name: run for desk in (*desks, SignalDesk(store, now)) for name, run in desk.table().items()}
     operations = replace(operations, further=further)
-    crew.add("signals", signals.step, needed=False)
+    crew.add("signals", SignalWorker(store, limits, now, services.metrics.counted).step, needed=False)
     stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)
@@ -303,11 +301,8 @@ def read_apart(
         secrets_dir: of its transport secrets.
     """
     register = load_packed(packed, lambda name: keyfiles.read_secret(secrets_dir / name))
-    confined.serve(connection, _by_slug((*ADAPTERS, *declared)), register, confined.MEMORY_BYTES)
-
-
-def _by_slug(adapters: Sequence[Adapter]) -> Mapping[str, Adapter]:
-    return {adapter.slug: adapter for adapter in adapters}
+    by_slug = {adapter.slug: adapter for adapter in (*ADAPTERS, *declared)}
+    confined.serve(connection, by_slug, register, confined.MEMORY_BYTES)
 
 
 def _rules_apart(rulebooks: Rulebooks, declared: Sequence[Adapter], secrets_dir: Path) -> Rules:
