@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from adapters.china_vocational_training import ChinaVocationalTraining
@@ -20,3 +21,8 @@ ADAPTERS: Final[tuple[Adapter, ...]] = (
     MohrssTraining(),
     SkillMaster(),
 )
+
+
+def named(adapters: Iterable[Adapter]) -> Mapping[str, Adapter]:
+    """Adapters by their slugs."""
+    return {adapter.slug: adapter for adapter in adapters}

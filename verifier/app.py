@@ -23,7 +23,7 @@ from pathlib import Path
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from adapters import ADAPTERS
+from adapters import ADAPTERS, named
 from adapters.declared import load_all
 from verifier import confined, evaluator, keyfiles, ledger, pipeline, sandbox
 from verifier.admissions import AdmissionDesk
@@ -227,7 +227,7 @@ def compose(settings: Settings) -> Service:
         ConfigurationError: a key, file or parameter is missing or wrong, or the database is held.
     """
     rules, sources = rulebook(settings)
-    table, limits = offices(settings), thresholds(settings)
+    table = offices(settings)
     declared, profile_forms = profiles(settings)
     adapters = (*ADAPTERS, *declared)
     rulebooks = Rulebooks(rules)
@@ -238,7 +238,7 @@ def compose(settings: Settings) -> Service:
     store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
     store.read_keys = partial(keyfiles.load_fields, settings.secrets_dir)
     issuer = _issuer(settings, store, issuer_keys)
-    digest, by_slug = field_keys.digest, {adapter.slug: adapter for adapter in adapters}
+    digest, by_slug = field_keys.digest, named(adapters)
     apart = Confined(read_apart, lambda: _rules_apart(rulebooks, declared, settings.secrets_dir))
     threads, group = Threads(), _group_commit(store, rulebooks)
     receiving = Receiving(store.documents, group.submit, rulebooks, digest, now, apart, threads)
@@ -262,8 +262,7 @@ def compose(settings: Settings) -> Service:
     desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), RotationDesk(store, now))
     further = {name: run for desk in (*desks, SignalDesk(store, now)) for name, run in desk.table().items()}
     operations = replace(operations, further=further)
-    crew.add("signals", SignalWorker(store, limits, now, services.metrics.counted).step, needed=False)
-    stack.push_async_callback(_watch(crew, store, rulebooks, services).finish)
+    stack.push_async_callback(_watch(crew, store, rulebooks, services, settings).finish)
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)
     return Service(settings, store, rulebooks, issuer, operations, services, sources, at_start, crew, stack)
@@ -301,8 +300,7 @@ def read_apart(
         secrets_dir: of its transport secrets.
     """
     register = load_packed(packed, lambda name: keyfiles.read_secret(secrets_dir / name))
-    by_slug = {adapter.slug: adapter for adapter in (*ADAPTERS, *declared)}
-    confined.serve(connection, by_slug, register, confined.MEMORY_BYTES)
+    confined.serve(connection, named((*ADAPTERS, *declared)), register, confined.MEMORY_BYTES)
 
 
 def _rules_apart(rulebooks: Rulebooks, declared: Sequence[Adapter], secrets_dir: Path) -> Rules:
@@ -352,7 +350,9 @@ def _sandbox(
     return try_out
 
 
-def _watch(crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], services: Services) -> FailureWriter:
+def _watch(
+    crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], services: Services, settings: Settings
+) -> FailureWriter:
     def measured(found: Silence) -> None:
         services.metrics.watched(found.platform, found.seconds, silent=found.silent)
 
@@ -363,6 +363,7 @@ def _watch(crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], services
     crew.add("failures", writer.step)
     crew.add("silence", SilenceWatch(store, lambda: rulebooks().register, now, measured, alarm).step)
     crew.add("backlog", BacklogWatch(store, now, services.metrics.behind).step)
+    crew.add("signals", SignalWorker(store, thresholds(settings), now, services.metrics).step, needed=False)
     return writer
 
 

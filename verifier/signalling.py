@@ -58,19 +58,27 @@ class FindingUnits(Protocol):
         ...
 
 
+class Counts(Protocol):
+    """Where it is said how many signals there are."""
+
+    def counted(self, signals: Mapping[tuple[str, str], int]) -> None:
+        """Take over how many there are, by kind and state."""
+        ...
+
+
 @dataclass(slots=True)
 class SignalWorker:
     """Looks for signals.
 
     Attributes:
         thresholds: the configured table.
-        measured: told how many there are, by kind and ``open`` or ``closed``.
+        metrics: told how many there are, by kind and ``open`` or ``closed``.
     """
 
     units: FindingUnits
     thresholds: Thresholds
     clock: Clock
-    measured: Callable[[Mapping[tuple[str, str], int]], None]
+    metrics: Counts
     _counted_at: datetime | None = field(default=None)
 
     async def step(self) -> int:
@@ -91,7 +99,7 @@ class SignalWorker:
             self._counted_at = at
             counts = await self.units.looking(lambda tx: tx.counts())
             states = (("open", True), ("closed", False))
-            self.measured(
+            self.metrics.counted(
                 {
                     (kind.value, word): counts.get((kind, still), 0)
                     for kind in SignalKind

@@ -42,7 +42,10 @@ class Desk:
         return load_thresholds(Settings().signals.read_bytes())
 
     def worker(self) -> SignalWorker:
-        return SignalWorker(self.world.store, self.thresholds, self.world.clock, self.counts.update)
+        return SignalWorker(self.world.store, self.thresholds, self.world.clock, self)
+
+    def counted(self, signals: Mapping[tuple[str, str], int]) -> None:
+        self.counts.update(signals)
 
     async def look(self) -> int:
         """Everything that is covered, and every roster that waits; says how many steps that took."""
