@@ -8,7 +8,10 @@ A certificate number (issuer, number scope, number) stands for one completion. W
    person named in it is another one;
 3. content older than what stands there: kept in its delivery, changing nothing;
 4. other content of the same revision and moment, not declared: a **conflict**, for a reviewer;
-5. anything proven now, where what stands there came by a key that was perhaps somebody else's by then: it
+5. content that names its holder by less than an identifier (a phone number, an account) ranks below any that
+   names somebody for certain, in whatever order they come: nobody loses a completion to it. Where it is not
+   older besides, a reviewer is asked;
+6. anything proven now, where what stands there came by a key that was perhaps somebody else's by then: it
    supersedes it, be the content older, other or identical. That is how an issuer mends a compromise.
 
 A revocation is for the number, whether it comes before or after the completion, and stands once.
@@ -39,6 +42,7 @@ class Proven:
     Attributes:
         digest: keyed digest of the certificate's content.
         first_received_at: when the signed content first reached this service; None means now.
+        weak: by what it names its holder, where that is weaker than an identifier.
     """
 
     event: Event
@@ -46,6 +50,7 @@ class Proven:
     holder: PersonName
     digest: bytes = field(repr=False)
     first_received_at: datetime | None = None
+    weak: str = ""
 
     @property
     def reference(self) -> Reference:
@@ -85,16 +90,21 @@ class Numbers:
             return self._stand(proven, learner, platform, source, standing)
         if standing.content_digest == proven.digest:
             return ItemOutcome(item, ItemState.DUPLICATE)
-        older = (standing.revision, standing.issued_at)
-        newer = (proven.certificate.revision, proven.certificate.issued_at)
+        older = (not standing.weak, standing.revision, standing.issued_at)
+        newer = (not proven.weak, proven.certificate.revision, proven.certificate.issued_at)
         declared = proven.event.kind is EventKind.CORRECTED
         if newer > older or (newer == older and declared):
             return self._stand(proven, learner, platform, source, standing)
+        if newer < older and newer[1:] >= older[1:]:
+            return self._ask(proven, standing, Code.IDENTITY_WEAK)
         if newer < older:
             return ItemOutcome(item, ItemState.RECORDED)
+        return self._ask(proven, standing, Code.COMPLETION_CONFLICT)
+
+    def _ask(self, proven: Proven, standing: CompletionFact, code: Code) -> ItemOutcome:
         about = (standing.fact_id, FactId(proven.digest.hex()))
         self.reviews.append((standing.learner_id, ReviewNeed("completion_conflict", about)))
-        return ItemOutcome(item, ItemState.IN_REVIEW, Code.COMPLETION_CONFLICT)
+        return ItemOutcome(proven.event.item, ItemState.IN_REVIEW, code)
 
     def _stand(
         self,
@@ -130,12 +140,15 @@ class Numbers:
             first_received_at=proven.first_received_at,
             started_at=certificate.started_at,
             study_minutes=certificate.study_minutes,
+            weak=proven.weak,
         )
         self.facts.append(fact)
         self.current[proven.reference] = fact
         self.affected.add(learner)
         if standing is not None:
             self.affected.add(standing.learner_id)
+        if proven.weak:
+            return ItemOutcome(proven.event.item, ItemState.IN_REVIEW, Code.IDENTITY_WEAK)
         return ItemOutcome(proven.event.item, ItemState.ACCEPTED)
 
     def revoke(

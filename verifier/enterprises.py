@@ -25,6 +25,7 @@ from datetime import date, datetime
 from operator import attrgetter
 from typing import Final
 
+from verifier import traits
 from verifier.errors import Code, RequestRejected
 from verifier.model.facts import AdmissionFact, EmploymentFact, FactId, ScopeFact, Source
 from verifier.model.person import LearnerId, Uscc
@@ -141,6 +142,11 @@ def take_rows(
 ) -> UploadResult:
     """Take in rows of a roster, without recording the upload. Arguments as for ``upload``."""
     learners = tx.learners({row.identifier for row in rows}, at)
+    tx.add_traits(
+        (learners[row.identifier], trait)
+        for row in rows
+        for trait in traits.of_identified(row.identifier, row.name)
+    )
     known = sorted(tx.employments(uscc, set(learners.values())), key=attrgetter("recorded_at", "fact_id"))
     standing = {(fact.learner_id, fact.start): fact for fact in known}
     source = Source("roster", roster_id)

@@ -246,6 +246,7 @@ def _take_in(
     standing = completions.standing(tx.completions(references))
     identifiers = {item.identifier for item in proven}
     learners = tx.learners(identifiers, at, {fact.learner_id for fact in standing.values()})
+    tx.add_traits((learners[item.identifier], trait) for item in proven for trait in item.traits)
     revoked = {(fact.issuer, fact.number_scope, fact.number) for fact in tx.revocations(references)}
     doubtful = rulebook.register.doubtful(standing.values())
     numbers = Numbers(new_id, at, standing, revoked, doubtful)

@@ -34,7 +34,7 @@ from verifier.model.delivery import (
     UnreadableItem,
     Uploaded,
 )
-from verifier.model.person import Identifier
+from verifier.model.person import Identifier, Trait
 from verifier.model.time import beijing_date
 from verifier.ports import Adapter, Digest
 from verifier.ports.intake import DeliveryClaim
@@ -121,10 +121,16 @@ HERE: Final[Reader] = _Here()
 
 @dataclass(frozen=True, slots=True)
 class ProvenItem:
-    """A completion or correction that passed steps 3 and 4a."""
+    """A completion or correction that passed steps 3 and 4a.
+
+    Attributes:
+        identifier: its holder's; a provisional one where the certificate names nobody for certain.
+        traits: by which a reviewer may be shown whom it might be about.
+    """
 
     proven: Proven
     identifier: Identifier
+    traits: tuple[Trait, ...] = ()
 
     @property
     def event(self) -> Event:
@@ -320,28 +326,35 @@ def _item(
         return _revocation(part, authenticated, register)
     if checked is None:
         return WaitingItem(part, part.certificate.document)
-    return _certified(part, checked, digest)
+    return _certified(part, checked, digest, authenticated.callback.platform)
 
 
-def _certified(part: Event, checked: _Checked, digest: Digest) -> Item:
+def _certified(part: Event, checked: _Checked, digest: Digest, platform: PlatformSlug) -> Item:
     try:
         if isinstance(checked.result, CertificateRejected):
             raise checked.result
-        return _completion(part, checked.result, checked.first_received_at, digest)
+        return _completion(part, checked.result, checked.first_received_at, digest, platform)
     except CertificateRejected as error:
         return ItemOutcome(part.item, ItemState.REFUSED, error.code, error.step)
     except IdentityRejected as error:
         return ItemOutcome(part.item, ItemState.REFUSED, error.code, pointer=error.pointer)
 
 
-def _completion(part: Event, certificate: VerifiedCertificate, received_at: datetime, digest: Digest) -> Item:
+def _completion(
+    part: Event,
+    certificate: VerifiedCertificate,
+    received_at: datetime,
+    digest: Digest,
+    platform: PlatformSlug,
+) -> Item:
     certificates.check_stated(part.stated, certificate)
+    reference = (certificate.issuer, certificate.number_scope, certificate.number)
     if part.kind is EventKind.REVOKED:
-        return RevokedItem(part, (certificate.issuer, certificate.number_scope, certificate.number))
-    who = learner.identify(certificate.holder, beijing_date(received_at))
+        return RevokedItem(part, reference)
+    who = learner.holder(certificate.holder, reference, platform, beijing_date(received_at))
     content = digest("completion", certificate.content_digest)
-    proven = Proven(part, certificate, who.name, content, received_at)
-    return ProvenItem(proven, who.identifier)
+    proven = Proven(part, certificate, who.name, content, received_at, who.weak)
+    return ProvenItem(proven, who.identifier, who.traits)
 
 
 def _revocation(part: Event, authenticated: AuthenticatedCallback, register: Register) -> Item:

@@ -20,7 +20,7 @@ import rfc8785
 
 from verifier import cases, eligibility
 from verifier.errors import AccessDenied, Code
-from verifier.identity import NORMALISER
+from verifier.identity import COMPARED_ALIKE
 from verifier.keyring import Register, load_packed
 from verifier.model.decision import Holding, Pins
 from verifier.model.facts import AdmissionFact, RevocationFact, ScopeFact
@@ -68,7 +68,7 @@ def replay(tx: ReplayTransaction, reference: str) -> Replayed:
         return Replayed(decision.decision_id, None, "what was adopted then is not there", stored, "")
     if _erased(tx, decision):
         return Replayed(decision.decision_id, None, "the evidence was lawfully erased", stored, "")
-    if pins.normaliser != NORMALISER:
+    if pins.normaliser not in COMPARED_ALIKE:
         return Replayed(decision.decision_id, None, "another normaliser was in use", stored, "")
     computed = _again(tx, decision, load(parameters.encode()), _register(files), pins)
     return Replayed(decision.decision_id, computed == decision.text, "", stored, sha256(computed).hexdigest())

@@ -239,6 +239,7 @@ SECTIONS: Final[Mapping[str, Section]] = MappingProxyType(
                 Key("started_at", MEMBER, ""),
                 Key("started_format", TIME, None),
                 Key("study_minutes", MEMBER, ""),
+                Key("id_country", MEMBER, ""),
             )
         ),
         "certificate.documents": Section(words=forms.choice(DocumentKind)),

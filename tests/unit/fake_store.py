@@ -21,7 +21,7 @@ from verifier.model.facts import (
     RevocationFact,
     ScopeFact,
 )
-from verifier.model.person import Identifier, LearnerId, Uscc
+from verifier.model.person import Identifier, LearnerId, Trait, Uscc
 from verifier.ports.intake import (
     DeliveryClaim,
     KeptDocument,
@@ -45,6 +45,7 @@ class FakeStore:
     def __init__(self) -> None:
         self._ids = count(1)
         self.identifiers: dict[Identifier, LearnerId] = {}
+        self.traits: set[tuple[LearnerId, Trait]] = set()
         self.facts: list[AnyFact] = []
         self.deliveries: dict[tuple[PlatformSlug, DeliveryId], KnownDelivery] = {}
         self.decisions: list[NewDecision] = []
@@ -175,6 +176,9 @@ class FakeStore:
         found = {item: self.identifiers[item] for item in identifiers}
         self.lock({*found.values(), *besides})
         return found
+
+    def add_traits(self, traits: Iterable[tuple[LearnerId, Trait]]) -> None:
+        self.traits |= set(traits)
 
     def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
         return {item: self.identifiers[item] for item in identifiers if item in self.identifiers}

@@ -138,7 +138,7 @@ WRONG: list[tuple[Changes, str]] = [
     ({"certificate.fields.study_minutes": 90}, "certificate.fields.study_minutes"),
     ({"certificate.id_kinds": None}, "certificate.id_kinds"),
     ({"certificate.id_kinds": {}}, "certificate.id_kinds"),
-    ({"certificate.id_kinds.2": "passport"}, "certificate.id_kinds.2"),
+    ({"certificate.id_kinds.2": "officer_card"}, "certificate.id_kinds.2"),
     ({"certificate.known": {"name": "n"}}, "certificate.known"),
     ({"certificate.kind": "canonical"}, "certificate.signature"),
     ({**CANONICAL, "certificate.other_names": ["a"]}, "certificate.other_names"),

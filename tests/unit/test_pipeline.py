@@ -41,7 +41,14 @@ from verifier.model.delivery import (
     UnreadableItem,
 )
 from verifier.model.facts import AdmissionFact, Category, EmploymentFact, FactId, Source
-from verifier.model.person import IdentityClaims, LearnerId, Uscc
+from verifier.model.person import (
+    IdentifierKind,
+    IdentityClaims,
+    LearnerId,
+    Trait,
+    TraitKind,
+    Uscc,
+)
 from verifier.model.trust import Recognition
 from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
@@ -194,11 +201,12 @@ def test_a_completion_is_prepared_with_whom_it_names() -> None:
 @pytest.mark.parametrize(
     ("holder", "pointer"),
     [
-        (IdentityClaims("passport", "E1", "张三"), "id_kind"),
+        (IdentityClaims("军官证", "E1", "张三"), "id_kind"),
+        (IdentityClaims("passport", "E1234567", "张三", "哈萨克斯坦"), "id_country"),
         (IdentityClaims("resident_id", "1", "张三"), ""),
     ],
 )
-def test_whoever_has_no_strong_identifier_is_refused_by_name(
+def test_whoever_has_no_readable_identifier_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, holder: IdentityClaims, pointer: str
 ) -> None:
     monkeypatch.setattr(certificates, "verify", lambda *_args, **_named: replace(CERTIFICATE, holder=holder))
@@ -206,6 +214,18 @@ def test_whoever_has_no_strong_identifier_is_refused_by_name(
     assert isinstance(item, ItemOutcome)
     assert (item.state, item.code) == (ItemState.REFUSED, Code.IDENTIFIER_INVALID)
     assert item.pointer == pointer or not pointer
+
+
+@pytest.mark.usefixtures("verified")
+def test_whoever_is_named_by_less_than_an_identifier_gets_a_learner_for_this_certificate_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    holder = IdentityClaims("phone", "13800000000", "张三")
+    monkeypatch.setattr(certificates, "verify", lambda *_args, **_named: replace(CERTIFICATE, holder=holder))
+    [item] = prepared(FakeAdapter((signed(EventKind.COMPLETED),))).items
+    assert isinstance(item, ProvenItem)
+    assert (item.proven.weak, item.identifier.kind) == ("phone", IdentifierKind.PROVISIONAL)
+    assert item.traits == (Trait(TraitKind.PHONE, "13800000000"),)
 
 
 @pytest.mark.usefixtures("verified")

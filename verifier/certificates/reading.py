@@ -53,6 +53,7 @@ def read(
             id_kind=fields.id_kinds.get(id_kind, id_kind),
             id_number=reader.text(fields.id_number),
             name=reader.text(fields.holder_name),
+            country=reader.optional(fields.id_country),
         ),
         course_code=reader.text(fields.course_code),
         course_title=reader.text(fields.course_title),
@@ -116,6 +117,11 @@ class Reader:
         if not isinstance(found, str) or not found.strip() or len(found) > _LONGEST or _CONTROL.search(found):
             raise invalid("a text is missing, empty, too long or holds control characters")
         return found
+
+    def optional(self, name: str) -> str:
+        """A text as ``text``; empty where the form, or this certificate, has none."""
+        found = value(self.claims, name) if name else None
+        return "" if found is None or found == "" else self.text(name)
 
     def number(self, name: str) -> str:
         """A certificate's number."""

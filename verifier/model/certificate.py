@@ -55,6 +55,9 @@ class CertificateFields:
     with a slash. An empty ``document`` or ``revision`` means that the form has none: every certificate of it
     is then a course proof, of revision 1.
 
+    ``id_country`` is where a passport's issuing country stands; it may be missing from a certificate, and
+    counts for passports alone.
+
     ``documents`` maps the platform's own words for the kind of document to ours; an unmapped word is OTHER.
     ``id_kinds`` maps the platform's code of an identifier's kind to ours.
     ``level`` is where a skill-level certificate states its level, empty where the form has none; ``levels``
@@ -85,6 +88,7 @@ class CertificateFields:
     started_at: str = ""
     started_format: TimeFormat | None = None
     study_minutes: str = ""
+    id_country: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,27 @@ class ClaimedKind(StrEnum):
     """How a certificate, a roster or a clerk says by what it names somebody."""
 
     RESIDENT_ID = "resident_id"
+    HMT_PERMIT = "hmt_permit"
+    """港澳台居民居住证: a number of the same space as resident numbers."""
+    FOREIGN_CARD = "foreign_card"
+    """外国人永久居留身份证, of the form of 2021 or of 2023."""
+    PASSPORT = "passport"
+    """Together with the country that issued it; without one it is weak."""
+    PHONE = "phone"
+    PLATFORM_ACCOUNT = "platform_account"
+    BIRTH_DATE = "birth_date"
+    """With the name. These last three are weak: they name nobody for certain."""
 
 
 class IdentifierKind(StrEnum):
     """By what a learner is known. The value is stored and indexed: never change one."""
 
     RESIDENT_ID = "resident_id"
+    """Every number of 18 digits: of residents, of permits, of foreigners' cards of 2023."""
+    FOREIGN_CARD = "foreign_card"
+    """A foreigner's card of 2021: three letters and twelve digits."""
+    PASSPORT = "passport"
+    """Country and number: the same number of two countries is two people."""
     PROVISIONAL = "provisional"
     """No identifier of a person: the certificate's own number, for whoever it names by less than one."""
 
@@ -46,6 +61,29 @@ class Identifier:
     """
 
     kind: IdentifierKind
+    value: str = field(repr=False)
+
+
+class TraitKind(StrEnum):
+    """What is weaker than an identifier and still found again. The word is stored and indexed."""
+
+    PHONE = "phone"
+    PLATFORM_ACCOUNT = "platform_account"
+    PASSPORT_NUMBER = "passport_number"
+    """Of a passport whose country nobody said."""
+    NAME_BIRTH = "name_birth"
+    """The first component of a name with a birth date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """Something known of a person that finds nobody: it only lets a reviewer be shown who it might be.
+
+    Attributes:
+        value: the canonical text, made only by ``verifier.traits``.
+    """
+
+    kind: TraitKind
     value: str = field(repr=False)
 
 

@@ -17,7 +17,7 @@ from verifier.model.facts import (
     RevocationFact,
     ScopeFact,
 )
-from verifier.model.person import Identifier, LearnerId, Uscc
+from verifier.model.person import Identifier, LearnerId, Trait, Uscc
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +204,10 @@ class IntakeTransaction(DeciderTransaction, Protocol):
 
         Their rows, and those of the learners ``besides``, are touched together in sorted order.
         """
+        ...
+
+    def add_traits(self, traits: Iterable[tuple[LearnerId, Trait]]) -> None:
+        """Note what learners, whose rows are touched, are known by besides an identifier; once each."""
         ...
 
     def completions(self, references: Collection[tuple[str, str, str]]) -> Sequence[CompletionFact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,7 @@ from verifier.model.facts import (
     ReviewClosedFact,
     ScopeFact,
 )
-from verifier.model.person import Identifier, LearnerId, Uscc
+from verifier.model.person import Identifier, LearnerId, Trait, Uscc
 from verifier.ports.intake import DeliveryClaim, KnownDelivery
 from verifier.signatures.strict_json import MAX_SAFE_INTEGER
 from verifier.store import codec, tables
@@ -169,6 +169,28 @@ class Intake(Keeping):
                 if ours[key] == learner
             ],
         )
+
+    def add_traits(self, traits: Iterable[tuple[LearnerId, Trait]]) -> None:
+        """Note what learners, whose rows are touched, are known by besides an identifier; once each."""
+        table, version = tables.traits, self.vault.pepper_version
+        wanted = {
+            (trait.kind.value, self.vault.blind_index(trait), learner): trait for learner, trait in traits
+        }
+        # By learner: a placeholder is shared by thousands of them.
+        for chunk in chunks({learner for _, _, learner in wanted}):
+            for kind, index, learner in self.connection.execute(
+                select(table.c.kind, table.c.blind_index, table.c.learner_id).where(
+                    table.c.learner_id.in_(chunk), table.c.pepper_version == version
+                )
+            ):
+                wanted.pop((kind, bytes(index), learner), None)
+        self.learner_keys({learner for _, _, learner in wanted})
+        rows = []
+        for (kind, index, learner), trait in sorted(wanted.items(), key=lambda item: item[0]):
+            if not self.vault.erased(learner):
+                sealed = self.vault.seal(learner, "traits.sealed_value", learner, trait.value.encode())
+                rows.append(dict(zip(table.c.keys(), (kind, version, index, learner, sealed), strict=True)))
+        self.insert_missing(table, rows)
 
     def completions(self, references: Collection[tuple[str, str, str]]) -> Sequence[CompletionFact]:
         """Current completions under (issuer, number scope, number), whoever's they are.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from verifier.identity import blind_index, keyed_index
-from verifier.model.person import Identifier
+from verifier.model.person import Identifier, Trait
 from verifier.ports import NewId, RandomBytes
 from verifier.sealing import FieldKeys, associated_data, new_data_key, open_sealed, seal
 
@@ -30,7 +30,7 @@ class Vault:
         """Every version of every key."""
         return self._keys
 
-    def blind_index(self, identifier: Identifier, version: int) -> bytes:
+    def blind_index(self, identifier: Identifier | Trait, version: int) -> bytes:
         """The identifier's index under a version of the pepper: 32 bytes."""
         return blind_index(identifier, self._keys.peppers[version])
 
