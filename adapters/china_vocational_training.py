@@ -75,7 +75,14 @@ CERTIFICATE_FIELDS: Final = CertificateFields(
         "课程培训合格证明": DocumentKind.COURSE_PROOF,
         "职业技能等级证书": DocumentKind.SKILL_LEVEL,
     },
-    id_kinds={"居民身份证": "resident_id"},
+    id_kinds={
+        "居民身份证": "resident_id",
+        "港澳台居民居住证": "hmt_permit",
+        "外国人永久居留身份证": "foreign_card",
+        "护照": "passport",
+        "手机号码": "phone",
+    },
+    id_country="id_country",
 )
 FIELDS: Final = EventFields(
     certificate=TextField("certificate", 16_384),

@@ -31,6 +31,7 @@ from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.confined import Confined, Rules
 from verifier.desks import ClaimDesk, EnterpriseDesk, ReadWorkbook
 from verifier.errors import Code, ConfigurationError
+from verifier.identities import IdentityDesk
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
 from verifier.keyring import load_packed, pack
@@ -259,7 +260,8 @@ def compose(settings: Settings) -> Service:
     adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
     platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
     admissions = AdmissionDesk(store, table, rulebooks, now, new_id)
-    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), RotationDesk(store, now))
+    identities, rotations = IdentityDesk(store, rulebooks, now, new_id), RotationDesk(store, now)
+    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), identities, rotations)
     further = {name: run for desk in (*desks, SignalDesk(store, now)) for name, run in desk.table().items()}
     operations = replace(operations, further=further)
     stack.push_async_callback(_watch(crew, store, rulebooks, services, settings).finish)

@@ -22,6 +22,7 @@ from verifier.errors import Code, IdentityRejected
 from verifier.model.person import (
     ClaimedKind,
     Identifier,
+    IdentifierKind,
     IdentityClaims,
     PersonName,
     Trait,
@@ -89,6 +90,11 @@ def is_weak(claims: IdentityClaims) -> bool:
 def strong(kind: str, number: str, country: str, today: date) -> Identifier:
     """An identifier that names somebody for certain; arguments and errors as for ``identify``."""
     return _identifier(IdentityClaims(kind, number, "", country), today)
+
+
+def is_provisional(identifier: Identifier) -> bool:
+    """Whether it stands for one certificate only, and for nobody who is known."""
+    return identifier.kind is IdentifierKind.PROVISIONAL
 
 
 def _identifier(claims: IdentityClaims, today: date) -> Identifier:

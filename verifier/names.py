@@ -67,6 +67,7 @@ _SEPARATOR_RUN = re.compile(f" *{SEPARATOR}[ {SEPARATOR}]*")
 _SPACE_RUN = re.compile(" +")
 _SPACE_IN_HAN = re.compile(f"(?<=[{_HAN}]) (?=[{_HAN}])")
 _ILLEGIBLE = re.compile(f"[{UNKNOWN}{PRIVATE_USE}]")
+_HAN_LETTERS = re.compile(f"[{_HAN} {SEPARATOR}]*")
 _LETTER = re.compile(f"[^ {SEPARATOR}]")
 
 
@@ -127,6 +128,16 @@ def _could_be(a: str, b: str) -> bool:
         return False
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if not _ILLEGIBLE.match(x) and not _ILLEGIBLE.match(y)]
     return bool(pairs) and all(x == y for x, y in pairs)
+
+
+def is_illegible(name: PersonName) -> bool:
+    """Whether a character of N6 stands in a name."""
+    return _ILLEGIBLE.search(name.folded) is not None
+
+
+def is_han(name: PersonName) -> bool:
+    """Whether a name's letters are Han characters, or those of N6, and no others."""
+    return _HAN_LETTERS.fullmatch(name.folded) is not None
 
 
 def masked_name(name: PersonName) -> str:

@@ -96,6 +96,7 @@ class Operations:
             "clients drop-secret": self.drop_secret,
             "review list": self.reviews,
             "review close": self.close_review,
+            "review show": self.show_review,
             "explain": self.explain,
             "learner show": self.show_learner,
             **self.further,
@@ -227,12 +228,16 @@ class Operations:
         ``outcome`` is an employer's code (``employer_choice``, ``second_roster``), ``same`` or ``different``
         (``name_mismatch``), or ``keep`` (``second_roster``, ``completion_conflict``).
         """
-        review_id, outcome = _text(parameters, "review"), _text(parameters, "outcome")
-        reason, source = _text(parameters, "reason"), _source(parameters)
-        found = await self.units.open_reviews()
-        review = next((item for item in found if item["review_id"] == review_id), None)
-        if review is None:
-            raise Conflict(Code.REVIEW_STATE_REFUSED, "no such open review", pointer="review")
+        review_id = _text(parameters, "review")
+        review = await self._open_review(review_id)
+        # Some kinds are answered at a desk of their own.
+        if desk := self.further.get(f"review close {review['kind']}"):
+            return await desk(parameters)
+        outcome, reason, source = (
+            _text(parameters, "outcome"),
+            _text(parameters, "reason"),
+            _source(parameters),
+        )
         at = self.clock()
         learner = LearnerId(review["learner_id"])
 
@@ -245,6 +250,20 @@ class Operations:
             return {"review": review_id, "outcome": outcome}
 
         return await self.units.operating(work)
+
+    async def show_review(self, parameters: Parameters) -> dict[str, Any]:
+        """What a question is about, where its kind has a view: ``review``."""
+        review = await self._open_review(_text(parameters, "review"))
+        if desk := self.further.get(f"review show {review['kind']}"):
+            return await desk(parameters)
+        detail = "nothing is shown of this kind but its list entry"
+        raise Conflict(Code.REVIEW_STATE_REFUSED, detail, pointer="review")
+
+    async def _open_review(self, review_id: str) -> Mapping[str, Any]:
+        for review in await self.units.open_reviews():
+            if review["review_id"] == review_id:
+                return review
+        raise Conflict(Code.REVIEW_STATE_REFUSED, "no such open review", pointer="review")
 
     def _answer(
         self,

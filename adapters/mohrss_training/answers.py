@@ -58,6 +58,7 @@ NUMBERS: Final[Mapping[Code, int]] = {
     Code.CERTIFICATE_NOT_YET_VALID: 415,
     # identity
     Code.IDENTIFIER_INVALID: 501,
+    Code.IDENTITY_WEAK: 504,
     Code.NAME_INVALID: 502,
     Code.USCC_INVALID: 503,
     # access

@@ -8,11 +8,16 @@ from datetime import timedelta
 from functools import partial
 from itertools import permutations
 from random import Random
+from uuid import uuid4
 
 import pytest
 
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World, row
-from verifier.cli.simulator import Delivery, Person, person
+from verifier.cli.simulator import Course, Delivery, Person, person
+from verifier.cli.simulator_documents import MohrssTraining
+from verifier.cli.simulator_parameters import EmploymentTraining
+from verifier.cli.simulator_personnel import NationalPersonnel
+from verifier.cli.simulator_statements import SkillMaster
 from verifier.errors import Code, Conflict
 
 LI = person(1, "阿依古丽·买买提")
@@ -42,17 +47,28 @@ async def test_a_second_completion_of_the_same_person_does_not_grant_again(world
 
 
 def first_completions(world: World, many: int) -> list[Delivery]:
-    """As many certificates of one person, from both platforms in turn, all new."""
-    deliveries = []
-    for number in range(many):
-        course = world.course(f"C-{number}", LI)
-        message, item = world.cvt.completed(course), world.xzy.completed(course, "1")
-        deliveries.append(
-            world.cvt.delivery(message, f"d-{number}", world.now)
-            if number % 2
-            else world.xzy.delivery([item], f"d-{number}", world.now)
-        )
-    return deliveries
+    """As many certificates of one person, from all platforms in turn, all new."""
+    sandbox, at = world.installation.sandbox, world.now
+    jc, npt = EmploymentTraining(sandbox), NationalPersonnel(sandbox)
+    skm, mpx = SkillMaster(sandbox), MohrssTraining(sandbox)
+
+    def with_file(course: Course, name: str) -> Delivery:
+        file = mpx.certificate(course)
+        named = [mpx.completed(course, "I1", file)]
+        return mpx.delivery({"fileList": [mpx.uploaded(course, file)], "graduationList": named}, name, at)
+
+    senders: list[Callable[[Course, str], Delivery]] = [
+        lambda course, name: world.cvt.delivery(world.cvt.completed(course), name, at),
+        lambda course, name: world.xzy.delivery([world.xzy.completed(course, "1")], name, at),
+        lambda course, name: jc.delivery(jc.completed(course), name, at),
+        lambda course, name: npt.delivery([npt.completed(course, "1")], name, at),
+        lambda course, _: skm.delivery(skm.completed(course, str(uuid4())), "token"),
+        with_file,
+    ]
+    return [
+        senders[number % len(senders)](world.course(f"C{number}", LI), f"d-{number}")
+        for number in range(many)
+    ]
 
 
 async def test_64_first_completions_at_once_make_one_learner_and_one_grant(world: World) -> None:
@@ -75,6 +91,7 @@ async def test_64_first_completions_at_once_make_one_learner_and_one_grant(world
     assert len(await world.slots()) == 1
     granted = await world.sql("select revision from decisions where state = 'granted'")
     assert len(granted) == 1
+    assert len(await world.sql("select distinct platform from deliveries")) == 6
     assert await world.fsck() == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.functional.world import BUREAU, FACTORY, World, row
 from verifier import replay as replays
-from verifier.cli.simulator import enterprise_code, person
+from verifier.cli.simulator import Person, enterprise_code, person
 from verifier.errors import AccessDenied
 from verifier.model.person import Uscc
 from verifier.replay import Replayed
@@ -95,6 +95,26 @@ async def test_another_normaliser_is_not_passed_off_as_this_one(small_world: Wor
     [first, *_] = await lived(small_world)
     await small_world.sql("update decisions set trace = replace(trace, 'identity-1', 'identity-0')")
     assert (await replayed(small_world, first)).why_not == "another normaliser was in use"
+
+
+async def test_a_normaliser_that_compares_names_by_the_same_rules_is_replayed(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decisions = await lived(small_world)
+    await small_world.sql("update decisions set trace = replace(trace, 'identity-1', 'identity-0')")
+    monkeypatch.setattr(replays, "COMPARED_ALIKE", frozenset({"identity-0", "identity-1"}))
+    for decision in decisions:
+        assert (await replayed(small_world, decision)).same is True
+
+
+async def test_a_decision_on_a_certificate_that_names_nobody_is_replayed(small_world: World) -> None:
+    await small_world.adopt()
+    await small_world.complete("N-1", Person("13800000000", "阿依古丽", "手机号码"))
+    await small_world.complete("N-1", WORKER, revision=2)
+    decisions = [one for (one,) in await small_world.sql("select decision_id from decisions")]
+    assert len(decisions) == 3
+    for decision in decisions:
+        assert (await replayed(small_world, decision)).same is True
 
 
 async def test_a_register_that_cannot_be_read_is_an_error_of_ours(small_world: World) -> None:

@@ -21,12 +21,13 @@ from verifier.cli import sandbox
 from verifier.cli.simulator import ChinaVocationalTraining, Course, Delivery, NewOccupation, Person
 from verifier.desks import ClaimDesk, EnterpriseDesk
 from verifier.enterprises import UploadResult
+from verifier.identities import IdentityDesk
 from verifier.identity import resident_id
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.keyring import Register, load_register
 from verifier.listing import ListingDesk
 from verifier.model.access import Client, ClientState, Role
-from verifier.model.delivery import DeliveryOutcome
+from verifier.model.delivery import Bearer, DeliveryOutcome
 from verifier.model.facts import Category
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import beijing_date
@@ -108,6 +109,7 @@ class World:
             platform=adapter.slug,
             method="POST",
             path=delivery.path,
+            rest=delivery.rest,
             query=delivery.query,
             headers=[(name.encode(), value.encode()) for name, value in delivery.headers.items()],
             body=delivery.body,
@@ -115,6 +117,8 @@ class World:
             request_id=self.new_id(),
             accepts=adapter.accepts,
             limits=Limits(),
+            # Where an access token proves the sender, the web has checked it by then.
+            bearer=Bearer("client", "token", self.now) if adapter.accepts.bearer else None,
         )
         return preparing.verify(
             HERE.open(adapter, callback, self.register, self.now), self.register, self.keys.digest, {}
@@ -147,7 +151,9 @@ class World:
         """What an operator may do here."""
         platforms = PlatformDesk(self.store, ADAPTERS, lambda: self.register, self.clock)
         listing = ListingDesk(self.store, self.clock)
-        further = {**platforms.table(), **listing.table(), **self.admissions.table()}
+        identities = IdentityDesk(self.store, lambda: self.rulebook, self.clock, self.new_id)
+        desks = (platforms, listing, self.admissions, identities)
+        further = {name: run for desk in desks for name, run in desk.table().items()}
         return Operations(self.store, self.clock, self.new_id, os.urandom, further)
 
     @property

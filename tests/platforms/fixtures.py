@@ -100,6 +100,8 @@ def certificate(signed_certificate: SignedCertificate) -> Any:
     said["completed_at"] = _moment(said["completed_at"], table.completed_format)
     said["issued_at"] = _moment(said["issued_at"], table.issued_format)
     said["document"] = table.documents.get(said["document"], DocumentKind.OTHER)
+    if said["id_country"] is None:
+        del said["id_country"]
     said["id_kind"] = table.id_kinds.get(said["id_kind"], said["id_kind"])
     return {"kind": signed_certificate.kind, **said, "revision": int(said["revision"] or 1)}
 

@@ -152,6 +152,61 @@ def test_other_content_of_the_same_revision_and_moment_is_a_question() -> None:
     assert into.affected == {LI}
 
 
+def weak(content: str, revision: int = 1, days: int = 0) -> Proven:
+    return replace(proven(content, revision, days), weak="phone")
+
+
+def test_a_completion_that_names_nobody_for_certain_is_kept_for_review() -> None:
+    into = numbers()
+    assert take(into, weak("a")) == (ItemState.IN_REVIEW, Code.IDENTITY_WEAK)
+    assert (current(into).weak, into.affected, into.reviews) == ("phone", {LI}, [])
+    assert take(into, weak("a")) == (ItemState.DUPLICATE, None)
+    assert take(into, weak("b", revision=2), WANG) == (ItemState.IN_REVIEW, Code.IDENTITY_WEAK)
+    assert (current(into).learner_id, into.affected) == (WANG, {LI, WANG})
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_newer_certificate_that_names_nobody_takes_a_completion_from_nobody(*, declared: bool) -> None:
+    into = numbers()
+    take(into, proven("a"))
+    kind = EventKind.CORRECTED if declared else EventKind.COMPLETED
+    newer = weak("b", revision=2)
+    newer = replace(newer, event=replace(newer.event, kind=kind))
+    assert take(into, newer, WANG) == (ItemState.IN_REVIEW, Code.IDENTITY_WEAK)
+    [(who, need)] = into.reviews
+    assert (who, need.kind) == (LI, "completion_conflict")
+    assert (current(into).course_title, into.affected) == ("a", {LI})
+
+
+def test_an_older_certificate_that_names_nobody_is_out_of_date() -> None:
+    into = numbers()
+    take(into, proven("b", revision=2))
+    assert take(into, weak("a")) == (ItemState.RECORDED, None)
+    assert into.reviews == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=4, unique=True
+    )
+)
+def test_in_whatever_order_they_come_whoever_is_named_for_certain_stands(
+    versions: list[tuple[bool, int, int]],
+) -> None:
+    certain, revision, days = max(versions)
+    for order in permutations(versions):
+        into = numbers()
+        for named, number, day in order:
+            make = proven if named else weak
+            take(into, make(f"{named}/{number}/{day}", number, day))
+        fact = current(into)
+        assert (not fact.weak, fact.revision, fact.issued_at) == (
+            certain,
+            revision,
+            AT + timedelta(days=days),
+        )
+
+
 CERTIFICATES = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=4, unique=True)
 
 

@@ -7,56 +7,16 @@ import getpass
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 
 from verifier.app import compose
+from verifier.cli import identifying
+from verifier.cli.declaring import Operation, Parameter
 from verifier.errors import Code, ConfigurationError, VerifierError
 from verifier.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One argument of an operation.
-
-    Attributes:
-        file: the argument names a file, whose text is the parameter.
-        stdin: read from standard input: an id number in an argument would stand in process lists and history.
-        flag: takes no value; given, its text is ``yes``.
-    """
-
-    name: str
-    help: str
-    required: bool = True
-    positional: bool = False
-    file: bool = False
-    stdin: bool = False
-    flag: bool = False
-
-    def add_to(self, command: argparse.ArgumentParser) -> None:
-        """Declare it."""
-        if self.stdin:
-            return
-        if self.positional:
-            command.add_argument(self.name, help=self.help)
-        elif self.flag:
-            command.add_argument(
-                f"--{self.name}", dest=self.name, action="store_const", const="yes", help=self.help
-            )
-        else:
-            command.add_argument(f"--{self.name}", dest=self.name, required=self.required, help=self.help)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """An operation as the command line offers it."""
-
-    help: str
-    parameters: tuple[Parameter, ...] = ()
-
 
 GROUPS: Final[Mapping[str, str]] = {
     "enterprises": "企业准入 · enterprises",
@@ -136,8 +96,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "办结一件复核 · answer a question",
         (
             Parameter("review", "复核编号 · review id", positional=True),
-            Parameter("outcome", "企业代码 | same | different | keep"),
+            Parameter("outcome", "企业代码 | same | different | keep | 学员编号 | none", required=False),
             Parameter("reason", "理由 · reason"),
+            *identifying.CLOSING,
         ),
     ),
     "signals list": Operation(
@@ -171,6 +132,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "逐条说明一项决定 · explain a decision clause by clause",
         (Parameter("id", "决定或记录编号 · id of the decision or of its record", positional=True),),
     ),
+    **identifying.OPERATIONS,
 }
 
 
@@ -179,7 +141,7 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     name: str = arguments.operation
     parameters = {"operator": getpass.getuser()}
     for parameter in OPERATIONS[name].parameters:
-        value = sys.stdin.readline() if parameter.stdin else getattr(arguments, parameter.name)
+        value = parameter.given(arguments, sys.stdin)
         if value is not None:
             parameters[parameter.name] = _text(parameter, value)
     status, answer = await ask(settings, name, parameters)

@@ -22,10 +22,17 @@ _WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A made-up learner; the id number has a right check digit and a division that nobody was ever given."""
+    """A made-up learner; the id number has a right check digit and a division that nobody was ever given.
+
+    Attributes:
+        kind: what the document is called.
+        country: which country issued it, where it is a passport.
+    """
 
     id_number: str = field(repr=False)
     name: str = field(repr=False)
+    kind: str = "居民身份证"
+    country: str = ""
 
 
 def person(serial: int, name: str, *, born: str = "19900101") -> Person:
@@ -115,8 +122,9 @@ class ChinaVocationalTraining:
             "iss": self.issuer,
             "certificate_number": course.number,
             "holder_name": course.learner.name,
-            "id_type": "居民身份证",
+            "id_type": course.learner.kind,
             "id_number": course.learner.id_number,
+            **({"id_country": course.learner.country} if course.learner.country else {}),
             "course_code": course.code,
             "course_title": course.title,
             "training_organisation": course.organisation,

@@ -8,7 +8,18 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
 from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
@@ -29,6 +40,18 @@ def decision_named(connection: Connection, reference: str) -> Row[Any] | None:
         .outerjoin(records, records.c.decision_id == table.c.decision_id)
         .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
     ).one_or_none()
+
+
+_MOOT_UNLESS_PENDING = ("employer_choice", "name_mismatch", "shared_number", "weak_identity")
+
+
+def _still_about() -> ColumnElement[bool]:
+    """Whether a question stands: about a weak certificate that was corrected there is another one."""
+    reviews = tables.reviews.c
+    # It is about one fact: ``["id"]``.
+    about = func.substr(reviews.about, 3, func.length(reviews.about) - 4)
+    corrected = exists().where(tables.facts.alias("later").c.supersedes == about)
+    return or_(reviews.kind != "weak_identity", ~corrected)
 
 
 class ReadingSession(Session):
@@ -250,8 +273,9 @@ class ReadingSession(Session):
                         matters.where(decisions.c.state == "granted").exists(),
                     ),
                     and_(
-                        table.c.kind.in_(["employer_choice", "name_mismatch"]),
+                        table.c.kind.in_(_MOOT_UNLESS_PENDING),
                         matters.where(decisions.c.state == "pending").exists(),
+                        _still_about(),
                     ),
                 ),
             )

@@ -16,6 +16,7 @@ from verifier.model.person import LearnerId
 from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.auditing import AuditTransaction
 from verifier.ports.claims import ClaimTransaction
+from verifier.ports.identities import IdentityTransaction, ReportTransaction
 from verifier.ports.intake import (
     IntakeTransaction,
     RosterTransaction,
@@ -39,6 +40,7 @@ from verifier.store.auditing import Auditing
 from verifier.store.claiming import Claiming
 from verifier.store.engine import Database
 from verifier.store.finding import Looking
+from verifier.store.identities import Identities
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
 from verifier.store.listing import Listing
@@ -52,6 +54,7 @@ from verifier.store.signals import Signals
 from verifier.store.subject import Subject
 from verifier.store.vault import Vault
 from verifier.store.watching import Watching
+from verifier.traits import Shared
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Session)
@@ -186,6 +189,18 @@ class Store:
     async def rotating(self, work: Callable[[RotatingTransaction], T], *, write: bool) -> T:
         """A step of a rotation, or a look at it; nobody has to work on what it writes."""
         return await self._run(self.database.write if write else self.database.read, Rotating, work)
+
+    async def identities(self, work: Callable[[IdentityTransaction], T]) -> T:
+        """A transaction in which somebody finds out who a learner is."""
+        return await self.write(Identities, work)
+
+    async def reporting(self, work: Callable[[ReportTransaction], T]) -> T:
+        """A reading transaction of a report on people."""
+        return await self.read(Identities, work)
+
+    async def shared_traits(self, limit: int) -> Sequence[Shared]:
+        """Values weaker than an identifier that more people bear than one person can."""
+        return await self.read(Identities, lambda tx: tx.shared_traits(limit))
 
     async def previewing(self, work: Callable[[Access], T]) -> T:
         """A reading transaction that tries out what is not adopted yet."""
