@@ -33,7 +33,7 @@ from verifier.model.delivery import (
     ItemState,
 )
 from verifier.ports import Adapter, Clock, Digest
-from verifier.preparing import HERE, Item, Reader, WaitingItem, item_name
+from verifier.preparing import HERE, Item, ProvenItem, Reader, WaitingItem, item_name
 from verifier.signatures import keys, x509_form
 
 STEPS: Final[Mapping[int, str]] = MappingProxyType(
@@ -183,6 +183,8 @@ def _tried(item: Item, kind: EventKind | None) -> TriedItem:
         return TriedItem(item, kind, _step(item) if refused else "")
     if isinstance(item, WaitingItem):
         return TriedItem(ItemOutcome(item_name(item), ItemState.WAITING, Code.DOCUMENT_MISSING), kind, "")
+    if isinstance(item, ProvenItem) and item.proven.weak:
+        return TriedItem(ItemOutcome(item_name(item), ItemState.IN_REVIEW, Code.IDENTITY_WEAK), kind, "")
     return TriedItem(ItemOutcome(item_name(item), ItemState.ACCEPTED), kind, "")
 
 

@@ -337,7 +337,7 @@ def test_without_a_register_a_certificate_is_read_as_far_as_that_goes() -> None:
         (done(done="yesterday"), "claims", Code.CERTIFICATE_CLAIMS_INVALID),
         (done(kind=7), "claims", Code.CERTIFICATE_CLAIMS_INVALID),
         (done(id="999901199003070026"), "identity", Code.IDENTIFIER_INVALID),
-        (done(kind="passport"), "identity", Code.IDENTIFIER_INVALID),
+        (done(kind="军官证"), "identity", Code.IDENTIFIER_INVALID),
         ({"type": "done", "token": "a.b.c"}, "form", Code.CERTIFICATE_MALFORMED),
     ):
         found = tried({}, message)
@@ -362,6 +362,26 @@ def test_a_certificate_that_cannot_be_read_is_described_as_far_as_it_can() -> No
     for said, kind in (("proof", "课程培训合格证明"), ("other", "其他"), (None, None), (5, 5)):
         told = words.describe(tried(mapped, done(doc=said)), sample, show_personal=False)
         assert told["items"][0]["certificate"]["document"] == kind
+
+
+def test_a_certificate_that_names_nobody_for_certain_would_go_to_review() -> None:
+    mapped: profiles.Changes = {
+        "certificate.fields.id_country": "land",
+        "certificate.fields.level": "level",
+        "certificate.levels": {"3": "高级工"},
+        "certificate.id_kinds": {"1": "resident_id", "2": "passport"},
+    }
+    sample = samples.read(b"POST /v1/callbacks/x\n\n")
+    for country, state in (("KAZ", "accepted"), (None, "in_review")):
+        found = tried(mapped, done(kind="2", id="N1234567", land=country))
+        assert [item.outcome.state.value for item in found.outcomes] == [state]
+        assert found.good
+        text = "\n".join(words.lines(words.describe(found, sample, show_personal=False)))
+        assert ("转人工复核" in text, "identity_weak" in text, "KAZ" in text) == (
+            not country,
+            not country,
+            False,
+        )
 
 
 def test_the_level_of_a_certificate_is_shown_as_it_would_be_read() -> None:

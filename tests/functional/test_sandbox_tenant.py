@@ -161,6 +161,13 @@ async def test_production_answers_what_the_sandbox_foretold(
     ]
 
 
+def test_a_certificate_that_names_nobody_for_certain_would_go_to_review(stage: Stage) -> None:
+    unknown = Person("13800000000", "阿依古丽", "手机号码")
+    made = stage.cvt.completed(course(learner=unknown))
+    [item] = tried(stage, stage.cvt.delivery(made, "d-1", NOW)).items
+    assert (item.outcome.state.value, item.outcome.code) == ("in_review", Code.IDENTITY_WEAK)
+
+
 @pytest.mark.parametrize(
     ("changes", "now", "step"),
     [

@@ -186,13 +186,16 @@ def _as_far(item: TriedItem, part: Part, at: datetime) -> TriedItem:
         unverified = certificates.FORMS[part.certificate.kind](part.certificate)
         read = reading.read(unverified, part.certificate.fields, _ANYBODY, "", "")
         certificates.check_stated(part.stated, read)
-        learner.identify(read.holder, beijing_date(at))
+        reference = (read.issuer, read.number_scope, read.number)
+        who = learner.holder(read.holder, reference, "", beijing_date(at))
     except CertificateRejected as error:
         refused = replace(accepted, state=ItemState.REFUSED, code=error.code, step=error.step)
         return TriedItem(refused, item.kind, sandbox.STEPS[error.step])
     except IdentityRejected as error:
         refused = replace(accepted, state=ItemState.REFUSED, code=error.code, pointer=error.pointer)
         return TriedItem(refused, item.kind, "identity")
+    if who.weak:
+        accepted = replace(accepted, state=ItemState.IN_REVIEW, code=Code.IDENTITY_WEAK)
     return TriedItem(accepted, item.kind, "")
 
 

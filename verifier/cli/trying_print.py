@@ -22,7 +22,7 @@ from verifier.preparing import Part
 from verifier.sandbox import RECEIVE, TriedItem
 
 NOT_CHECKED: Final = "not_checked"
-_PERSONAL: Final = frozenset({"holder_name", "id_number"})
+_PERSONAL: Final = frozenset({"holder_name", "id_number", "id_country"})
 _TABLES: Final = frozenset({"completed_format", "issued_format", "documents", "id_kinds", "levels"})
 _KINDS: Final[Mapping[str | None, str]] = MappingProxyType(
     {
@@ -38,6 +38,7 @@ _STATES: Final[Mapping[str, str]] = MappingProxyType(
         ItemState.ACCEPTED: "可接受 acceptable",
         ItemState.RECORDED: "仅存档 recorded",
         ItemState.REFUSED: "不予接受 refused",
+        ItemState.IN_REVIEW: "转人工复核 goes to review",
         NOT_CHECKED: "可读，证书未核验 readable, certificate not verified",
     }
 )
@@ -65,6 +66,8 @@ _NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "issued_at": "发证时间",
         "document": "证书种类",
         "revision": "版本",
+        "level": "技能等级",
+        "id_country": "护照签发国",
         "occurred_at": "发生时间",
         "reason": "原因",
     }

@@ -174,22 +174,25 @@ class Intake(Keeping):
         """Note what learners, whose rows are touched, are known by besides an identifier; once each."""
         table, version = tables.traits, self.vault.pepper_version
         wanted = {
-            (trait.kind.value, self.vault.blind_index(trait), learner): trait for learner, trait in traits
+            (trait.kind.value, version, self.vault.blind_index(trait), learner): trait
+            for learner, trait in traits
         }
         # By learner: a placeholder is shared by thousands of them.
-        for chunk in chunks({learner for _, _, learner in wanted}):
-            for kind, index, learner in self.connection.execute(
-                select(table.c.kind, table.c.blind_index, table.c.learner_id).where(
-                    table.c.learner_id.in_(chunk), table.c.pepper_version == version
+        for chunk in chunks({learner for *_, learner in wanted}):
+            for row in self.connection.execute(
+                select(table.c.kind, table.c.pepper_version, table.c.blind_index, table.c.learner_id).where(
+                    table.c.learner_id.in_(chunk)
                 )
             ):
-                wanted.pop((kind, bytes(index), learner), None)
-        self.learner_keys({learner for _, _, learner in wanted})
+                wanted.pop((row.kind, row.pepper_version, bytes(row.blind_index), row.learner_id), None)
+        self.learner_keys({learner for *_, learner in wanted})
         rows = []
-        for (kind, index, learner), trait in sorted(wanted.items(), key=lambda item: item[0]):
+        for key in sorted(wanted):
+            *_, learner = key
             if not self.vault.erased(learner):
-                sealed = self.vault.seal(learner, "traits.sealed_value", learner, trait.value.encode())
-                rows.append(dict(zip(table.c.keys(), (kind, version, index, learner, sealed), strict=True)))
+                value = wanted[key].value.encode()
+                sealed = self.vault.seal(learner, "traits.sealed_value", learner, value)
+                rows.append(dict(zip(table.c.keys(), (*key, sealed), strict=True)))
         self.insert_missing(table, rows)
 
     def completions(self, references: Collection[tuple[str, str, str]]) -> Sequence[CompletionFact]:
