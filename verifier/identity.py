@@ -2,7 +2,7 @@
 
 Version ``identity-1``. Every decision pins ``NORMALISER``: a rule that changes gets a new version. What a
 rule does not name is refused, never repaired; a platform that pads or spaces its fields declares that in
-its profile, and its adapter undoes it before this module sees the text. Rules 11 to 16 were added within the
+its profile, and its adapter undoes it before this module sees the text. Rules 11 to 17 were added within the
 version: they take what had been refused, and nothing that was taken before reads differently.
 
 Resident identity number (GB 11643-1999; the same form serves residence permits of people from Hong Kong,
@@ -51,6 +51,10 @@ Other documents:
 16. For publicity a card of 2021 shows its three letters and last two digits, a passport its country and last
     two characters. What names nobody for certain is covered whole.
 
+17. Where a list does not say which document a number is on: with a slash it is a passport, its country in
+    front; of 15 signs of which the first is a letter it is a card of 2021; otherwise it is a number of rules
+    1 to 5.
+
 The rules for names, N1 to N10, are in ``verifier.names``, those for what is weaker than an identifier, T1 to
 T6, in ``verifier.traits``; the functions for names are offered here too.
 """
@@ -70,6 +74,7 @@ from verifier.names import compare_names, masked_name, person_name
 __all__ = [
     "COMPARED_ALIKE",
     "NORMALISER",
+    "any_document",
     "birth_date",
     "blind_index",
     "compare_names",
@@ -212,6 +217,16 @@ def passport_number(raw: str) -> str:
     if not _PASSPORT_FORM.fullmatch(number):
         raise IdentityRejected(Code.IDENTIFIER_INVALID, "rule 13: the form of a passport's number")
     return number
+
+
+def any_document(raw: str, *, today: date) -> Identifier:
+    """Read a number by its form alone, by rule 17; arguments and errors as for ``resident_id``."""
+    country, slash, number = raw.partition("/")
+    if slash:
+        return passport(number, country)
+    if len(raw) == _CARD_LENGTH and raw[0].translate(_FOLD).isalpha():
+        return foreign_card(raw, today=today)
+    return resident_id(raw, today=today)
 
 
 def provisional(*said: str) -> Identifier:

@@ -193,7 +193,7 @@ def _number(text: str, _: date) -> str | Flaw:
 
 def _identifier(text: str, today: date) -> Identifier | Flaw:
     try:
-        return identity.resident_id(text, today=today)
+        return identity.any_document(text, today=today)
     except IdentityRejected:
         return _ID_NUMBER
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import explaining, subject
+from verifier import explaining, learner, subject
 from verifier.asked import Parameters
 from verifier.asked import malformed as _malformed
 from verifier.asked import source as _source
@@ -28,8 +28,8 @@ from verifier.model.facts import (
     ReviewClosedFact,
     Source,
 )
-from verifier.model.person import LearnerId
-from verifier.model.time import iso
+from verifier.model.person import ClaimedKind, LearnerId
+from verifier.model.time import beijing_date, iso
 from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.operating import OperatingTransaction
 from verifier.ports.reading import Reading
@@ -299,11 +299,16 @@ class Operations:
         return explaining.members(found)
 
     async def show_learner(self, parameters: Parameters) -> dict[str, Any]:
-        """Everything held on one person: ``id_number``, ``purpose``; the clerk has seen the id card."""
+        """Everything held on one person: ``id_number``, ``purpose``; the clerk has seen the id card.
+
+        ``id-kind`` says what card it is, a resident's where it is missing; a passport has an ``id-country``.
+        """
         number, purpose = _text(parameters, "id_number"), _text(parameters, "purpose")
         at, clerk = self.clock(), _source(parameters).reference
+        kind = parameters.get("id-kind", "") or ClaimedKind.RESIDENT_ID.value
+        who = learner.strong(kind, number, parameters.get("id-country", ""), beijing_date(at))
         return await self.units.showing(
-            lambda tx: subject.show(tx, number, clerk=f"clerk:{clerk}", purpose=purpose[:64], at=at)
+            lambda tx: subject.show(tx, who, clerk=f"clerk:{clerk}", purpose=purpose[:64], at=at)
         )
 
 

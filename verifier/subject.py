@@ -13,7 +13,7 @@ from typing import Any, Final
 from verifier import identity, signals
 from verifier.errors import AccessDenied, Code
 from verifier.model.facts import AnyFact, Source
-from verifier.model.person import PersonName
+from verifier.model.person import Identifier, PersonName
 from verifier.model.signals import Signal
 from verifier.model.time import beijing_date, iso
 from verifier.ports.subject import SubjectTransaction
@@ -22,21 +22,21 @@ _OF_A_SIGNAL: Final = ("kind", "title", "reason", "enterprise", "found_at", "out
 _INTERNAL: Final = frozenset({"learner_id", "content_digest"})
 
 
-def show(tx: SubjectTransaction, id_number: str, *, clerk: str, purpose: str, at: datetime) -> dict[str, Any]:
+def show(
+    tx: SubjectTransaction, identifier: Identifier, *, clerk: str, purpose: str, at: datetime
+) -> dict[str, Any]:
     """Everything held on one person.
 
     Args:
         tx: the transaction.
-        id_number: as on the id card.
+        identifier: as read from the id card.
         clerk: who asks.
         purpose: why, in the clerk's words.
         at: aware UTC.
 
     Raises:
-        IdentityRejected: the number breaks its rule.
         AccessDenied: NOT_FOUND, nothing is held under it.
     """
-    identifier = identity.resident_id(id_number, today=beijing_date(at))
     learner = tx.known_learners({identifier}).get(identifier)
     if learner is None:
         raise AccessDenied(Code.NOT_FOUND, "nothing is held under this number", pointer="id_number")
@@ -44,6 +44,7 @@ def show(tx: SubjectTransaction, id_number: str, *, clerk: str, purpose: str, at
     return {
         "as_of": iso(at),
         "id_number": identity.masked(identifier),
+        "traits": [{"kind": one.kind.value, "value": one.value} for one in tx.traits_of(learner)],
         "facts": [_fact(fact) for fact in tx.facts_of(learner)],
         "decisions": [
             {"decision": decision, "state": state, "decided_at": iso(moment), "records": list(records)}

@@ -102,6 +102,18 @@ def test_a_clerk_links_two_cards_read_from_two_lines(who: str, run: Run) -> None
     assert done["learner"] != done["old_learner"]
 
 
+def test_a_foreigner_is_shown_what_is_held_under_a_passport(who: str, run: Run) -> None:
+    del who
+    passport = ("--kind", "passport", "--country", "KAZ", "--old-kind", "passport", "--old-country", "KAZ")
+    said = (*passport, "--purpose", "换发护照", "--evidence", "两本护照", "--apply")
+    run("learner", "link", *said, stdin="N7654321\nN1234567\n")
+    card = ("--id-kind", "passport", "--id-country", "KAZ", "--purpose", "本人查询，已核验护照")
+    shown = run("learner", "show", *card, stdin="N1234567\n")
+    assert (shown["id_number"], shown["traits"]) == ("KAZ/******67", [])
+    shown = run("learner", "show", "--purpose", "本人查询，已核验身份证", stdin=f"{LI.id_number}\n")
+    assert shown["traits"] == [{"kind": "name_birth", "value": "阿依古丽/1990-01-01"}]
+
+
 def test_the_report_says_nothing_of_so_few_people(who: str, run: Run) -> None:
     del who
     report = run("review", "report")

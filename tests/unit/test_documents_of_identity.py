@@ -151,6 +151,17 @@ def test_any_claims_are_read_or_refused_and_never_repaired(kind: ClaimedKind, ra
     assert read(kind, number, given_country) == found
 
 
+@given(PERMITS | NEW_CARDS | OLD_CARDS | BODIES.map(with_check))
+def test_a_list_that_names_no_kind_is_read_by_the_form_of_the_number(number: str) -> None:
+    kind = "resident_id" if len(number) == 18 else "foreign_card"
+    assert identity.any_document(number, today=TODAY) == read(kind, number)
+    assert identity.any_document(wide(number), today=TODAY) == read(kind, number)
+    assert identity.any_document("kaz/n1234567", today=TODAY) == read("passport", "N1234567", "KAZ")
+    for raw in ("", "/", "KAZ/", "N1234567", "999901900307003X"):
+        with pytest.raises(IdentityRejected):
+            identity.any_document(raw, today=TODAY)
+
+
 @given(PERMITS | NEW_CARDS)
 def test_other_implementations_agree_on_the_check_of_permits_and_cards(number: str) -> None:
     """Of both only the check digit is asked: their lists of divisions know neither 830000 nor 9."""

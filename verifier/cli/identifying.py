@@ -12,13 +12,17 @@ _APPLY: Final = Parameter("apply", "写入；不带则只试算 · write it; a d
 _EVIDENCE: Final = "所查验的材料 · what was looked at"
 _KINDS: Final = "resident_id | hmt_permit | foreign_card | passport"
 
+DOCUMENT: Final = (
+    Parameter("id-kind", f"证件种类 · its kind: {_KINDS}", required=False),
+    Parameter("id-country", "护照签发国三位字母代码 · a passport's country, three letters", required=False),
+)
+"""What card a number is on, where it is not a resident's."""
 CLOSING: Final = (
     Parameter("evidence", f"{_EVIDENCE}；weak_identity 必填", required=False),
     Parameter(
         "id_number", "证件号码从标准输入读取 · the id number is on standard input", stdin=True, flag=True
     ),
-    Parameter("id-kind", f"证件种类 · its kind: {_KINDS}", required=False),
-    Parameter("id-country", "护照签发国三位字母代码 · a passport's country, three letters", required=False),
+    *DOCUMENT,
     _APPLY,
 )
 """Further arguments of ``review close``, for a certificate that names nobody for certain."""

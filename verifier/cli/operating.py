@@ -125,6 +125,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "出示本人全部信息，证件号码从标准输入读取 · all held on one person; id number from stdin",
         (
             Parameter("id_number", "", stdin=True),
+            *identifying.DOCUMENT,
             Parameter("purpose", "用途，并表明已核验身份证 · purpose; states that the id card was seen"),
         ),
     ),

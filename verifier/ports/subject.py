@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from verifier.model.facts import AnyFact
-from verifier.model.person import Identifier, LearnerId
+from verifier.model.person import Identifier, LearnerId, Trait
 from verifier.model.signals import Signal
 
 
@@ -20,6 +20,10 @@ class SubjectTransaction(Protocol):
 
     def facts_of(self, learner: LearnerId) -> Sequence[AnyFact]:
         """Every fact about a learner, the superseded ones too, and revocations of their certificates."""
+        ...
+
+    def traits_of(self, learner: LearnerId) -> Sequence[Trait]:
+        """What a learner is known by that is weaker than an identifier."""
         ...
 
     def decisions_of(self, learner: LearnerId) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:

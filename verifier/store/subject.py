@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 
 from verifier.model.facts import AnyFact, FactKind
-from verifier.model.person import LearnerId
+from verifier.model.person import LearnerId, Trait, TraitKind
 from verifier.model.signals import Signal
 from verifier.store import tables
 from verifier.store.access import Access
@@ -35,6 +35,21 @@ class Subject(Access):
         )
         self.learner_keys({learner})
         return [self.opened(row) for row in rows]
+
+    def traits_of(self, learner: LearnerId) -> Sequence[Trait]:
+        """What a learner is known by that is weaker than an identifier."""
+        table = tables.traits
+        self.learner_keys({learner})
+        rows = self.connection.execute(
+            select(table.c.kind, table.c.sealed_value).where(
+                table.c.learner_id == learner, table.c.pepper_version == self.vault.pepper_version
+            )
+        )
+        opened = [(kind, self.vault.open(learner, "traits.sealed_value", learner, row)) for kind, row in rows]
+        return sorted(
+            (Trait(TraitKind(kind), value.decode()) for kind, value in opened if value is not None),
+            key=lambda trait: (trait.kind, trait.value),
+        )
 
     def decisions_of(self, learner: LearnerId) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
         """Every decision: id, state, moment, and the records issued for it."""
