@@ -120,7 +120,7 @@ def test_the_seven_words_of_the_notice_are_categories(category: Category) -> Non
         ({"id_number": f"\t{number(1)}"}, "id_number", Code.IDENTIFIER_INVALID),
         ({"id_number": "6.52301E+17"}, "id_number", Code.IDENTIFIER_INVALID),
         ({"id_number": number(1, born="20220101")}, "id_number", Code.IDENTIFIER_INVALID),
-        ({"id_kind": "passport"}, "id_kind", Code.IDENTIFIER_INVALID),
+        ({"id_kind": "officer_card"}, "id_kind", Code.IDENTIFIER_INVALID),
         ({"name": ""}, "name", Code.NAME_INVALID),
         ({"name": "甲\u200b乙"}, "name", Code.NAME_INVALID),
         ({"from": ""}, "from", Code.ROSTER_ROW_INVALID),
