@@ -145,6 +145,7 @@ def take_rows(
     tx.add_traits(
         (learners[row.identifier], trait)
         for row in rows
+        if not row.withdrawn
         for trait in traits.of_identified(row.identifier, row.name)
     )
     known = sorted(tx.employments(uscc, set(learners.values())), key=attrgetter("recorded_at", "fact_id"))

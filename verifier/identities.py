@@ -22,7 +22,11 @@ from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from verifier import identity, learner, merging, review_report, traits, trial
-from verifier.errors import Code, Conflict, RequestRejected
+from verifier.asked import Parameters
+from verifier.asked import malformed as _malformed
+from verifier.asked import source as _source
+from verifier.asked import text as _text
+from verifier.errors import Code, Conflict
 from verifier.merging import Finding
 from verifier.model.facts import CompletionFact, FactId, ReviewClosedFact, Source
 from verifier.model.person import ClaimedKind, Identifier, LearnerId
@@ -33,12 +37,10 @@ from verifier.ports import Clock, NewId
 from verifier.ports.identities import ABOUT_NAMES, Borne, IdentityTransaction, Named, ReportTransaction
 
 T = TypeVar("T")
-Parameters = Mapping[str, str]
 KIND: Final = "weak_identity"
 PURPOSE: Final = "weak-identity"
 SHOWN: Final = "candidate: name, identifiers"
 _NONE: Final = "none"
-_LONGEST: Final = 1_000
 _LONGEST_NAME: Final = 64
 _SLICE: Final = 500
 """People in one transaction of the report."""
@@ -326,20 +328,5 @@ def _document(parameters: Parameters, kind: str, number: str, country: str, at: 
     return learner.strong(word, number, parameters.get(country, ""), beijing_date(at))
 
 
-def _text(parameters: Parameters, name: str) -> str:
-    value = parameters.get(name, "").strip()
-    if not value or len(value) > _LONGEST or not value.isprintable():
-        raise _malformed(name)
-    return value
-
-
-def _source(parameters: Parameters) -> Source:
-    return Source("operator", parameters.get("operator", "") or "unnamed")
-
-
 def _clerk(parameters: Parameters) -> str:
     return f"clerk:{_source(parameters).reference}"[:_LONGEST_NAME]
-
-
-def _malformed(name: str) -> RequestRejected:
-    return RequestRejected(Code.SCHEMA_INVALID, "the parameter is missing or malformed", pointer=name)
