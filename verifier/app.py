@@ -26,28 +26,24 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from adapters import ADAPTERS, named
 from adapters.declared import load_all
 from verifier import confined, evaluator, keyfiles, ledger, pipeline, sandbox
-from verifier.admissions import AdmissionDesk
-from verifier.adoption import AdoptionDesk, Rulebooks
+from verifier.adoption import Rulebooks
 from verifier.confined import Confined, Rules
+from verifier.counter import Counter
 from verifier.desks import ClaimDesk, EnterpriseDesk, ReadWorkbook
 from verifier.errors import Code, ConfigurationError
-from verifier.identities import IdentityDesk
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
 from verifier.keyring import load_packed, pack
-from verifier.listing import ListingDesk
 from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.operations import Operations, SourceForm
 from verifier.pipeline import Rulebook
-from verifier.platforms import PlatformDesk
 from verifier.ports import Adapter, Digest
 from verifier.preparing import Prepared
 from verifier.questioning import Questions
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.rereading import Rereading
-from verifier.rotation import RotationDesk
 from verifier.settings import Settings
-from verifier.signalling import SignalDesk, SignalWorker
+from verifier.signalling import SignalWorker
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
 from verifier.sources import offices, read_register, rulebook, sandbox_register, standing, thresholds
@@ -234,8 +230,7 @@ def compose(settings: Settings) -> Service:
     rulebooks = Rulebooks(rules)
     field_keys = keyfiles.load_fields(settings.secrets_dir)
     issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
-    crew = Crew()
-    database = open_database(settings)
+    crew, database = Crew(), open_database(settings)
     store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
     store.read_keys = partial(keyfiles.load_fields, settings.secrets_dir)
     issuer = _issuer(settings, store, issuer_keys)
@@ -256,14 +251,9 @@ def compose(settings: Settings) -> Service:
         failed=crew.failed,
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
     )
-    operations = Operations(store, now, new_id, os.urandom)
-    adoption = AdoptionDesk(operations, rulebooks, lambda: asyncio.to_thread(read_register, settings))
-    platforms = PlatformDesk(store, adapters, lambda: rulebooks().register, now)
-    admissions = AdmissionDesk(store, table, rulebooks, now, new_id)
-    identities, rotations = IdentityDesk(store, rulebooks, now, new_id), RotationDesk(store, now)
-    desks = (adoption, platforms, rereading, admissions, ListingDesk(store, now), identities, rotations)
-    further = {name: run for desk in (*desks, SignalDesk(store, now)) for name, run in desk.table().items()}
-    operations = replace(operations, further=further)
+    read = partial(asyncio.to_thread, read_register, settings)
+    counter = Counter(store, adapters, rulebooks, table, rereading, read, now, new_id, os.urandom)
+    operations = counter.operations()
     stack.push_async_callback(_watch(crew, store, rulebooks, services, settings).finish)
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)

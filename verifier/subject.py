@@ -15,7 +15,7 @@ from verifier.errors import AccessDenied, Code
 from verifier.model.facts import AnyFact, Source
 from verifier.model.person import Identifier, PersonName
 from verifier.model.signals import Signal
-from verifier.model.time import beijing_date, iso
+from verifier.model.time import iso
 from verifier.ports.subject import SubjectTransaction
 
 _OF_A_SIGNAL: Final = ("kind", "title", "reason", "enterprise", "found_at", "outcome", "closed_at")

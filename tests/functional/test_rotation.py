@@ -150,7 +150,8 @@ async def test_whoever_came_before_during_and_after_a_rotation_of_the_pepper_is_
     assert list(dict.fromkeys(seen)) == ["dual", "switched", "drop", "done"]
     assert {someone: await turned.learner(someone) for someone in people[:8]} == before
     assert await versions(turned) == {to: 14}
-    assert await versions(turned, "traits") == {to: 8}
+    # Eight that stand there already, and the name with birth date of each of the fourteen.
+    assert await versions(turned, "traits") == {to: 22}
     assert len({await turned.learner(someone) for someone in people}) == 14
     assert await learners_and_grants(turned) == (14, 8)
     turned.now += timedelta(minutes=1)

@@ -56,7 +56,7 @@ class Identities(Merging):
         table = tables.traits
         mine = self.connection.execute(
             select(table.c.kind, table.c.blind_index)
-            .where(table.c.learner_id == learner, table.c.pepper_version == self.vault.pepper_version)
+            .where(table.c.learner_id == learner, table.c.pepper_version == self.turns.pepper.lookup)
             .order_by(table.c.kind, table.c.blind_index)
         ).all()
         group = self.members({*self.members({learner}).values()})
@@ -68,7 +68,7 @@ class Identities(Merging):
             select(table.c.learner_id)
             .where(
                 table.c.kind == kind,
-                table.c.pepper_version == self.vault.pepper_version,
+                table.c.pepper_version == self.turns.pepper.lookup,
                 table.c.blind_index == index,
             )
             .order_by(table.c.learner_id)
@@ -93,7 +93,7 @@ class Identities(Merging):
         table = tables.traits
         rows = self.connection.execute(
             select(table.c.kind, table.c.blind_index)
-            .where(table.c.pepper_version == self.vault.pepper_version)
+            .where(table.c.pepper_version == self.turns.pepper.lookup)
             .group_by(table.c.kind, table.c.blind_index)
             .having(func.count() > min(MOST_PEOPLE, MOST_UNIDENTIFIED))
             .order_by(func.count().desc(), table.c.kind, table.c.blind_index)

@@ -172,27 +172,28 @@ class Intake(Keeping):
 
     def add_traits(self, traits: Iterable[tuple[LearnerId, Trait]]) -> None:
         """Note what learners, whose rows are touched, are known by besides an identifier; once each."""
-        table, version = tables.traits, self.vault.pepper_version
+        table, turn = tables.traits, self.turns.pepper
         wanted = {
-            (trait.kind.value, version, self.vault.blind_index(trait), learner): trait
+            (trait.kind.value, self.vault.blind_index(trait, turn.lookup), learner): trait
             for learner, trait in traits
         }
         # By learner: a placeholder is shared by thousands of them.
         for chunk in chunks({learner for *_, learner in wanted}):
-            for row in self.connection.execute(
-                select(table.c.kind, table.c.pepper_version, table.c.blind_index, table.c.learner_id).where(
-                    table.c.learner_id.in_(chunk)
+            for kind, index, learner in self.connection.execute(
+                select(table.c.kind, table.c.blind_index, table.c.learner_id).where(
+                    table.c.learner_id.in_(chunk), table.c.pepper_version == turn.lookup
                 )
             ):
-                wanted.pop((row.kind, row.pepper_version, bytes(row.blind_index), row.learner_id), None)
+                wanted.pop((kind, bytes(index), learner), None)
         self.learner_keys({learner for *_, learner in wanted})
         rows = []
-        for key in sorted(wanted):
-            *_, learner = key
+        for (kind, _, learner), trait in wanted.items():
             if not self.vault.erased(learner):
-                value = wanted[key].value.encode()
-                sealed = self.vault.seal(learner, "traits.sealed_value", learner, value)
-                rows.append(dict(zip(table.c.keys(), (*key, sealed), strict=True)))
+                # Under two versions it is the same sealed value: by that a rotation knows twins.
+                sealed = self.vault.seal(learner, "traits.sealed_value", learner, trait.value.encode())
+                keys = [(kind, one, self.vault.blind_index(trait, one), learner) for one in turn.written]
+                rows += [dict(zip(table.c.keys(), (*key, sealed), strict=True)) for key in keys]
+        rows.sort(key=lambda row: (row["kind"], row["pepper_version"], row["blind_index"], row["learner_id"]))
         self.insert_missing(table, rows)
 
     def completions(self, references: Collection[tuple[str, str, str]]) -> Sequence[CompletionFact]:

@@ -42,7 +42,7 @@ class Subject(Access):
         self.learner_keys({learner})
         rows = self.connection.execute(
             select(table.c.kind, table.c.sealed_value).where(
-                table.c.learner_id == learner, table.c.pepper_version == self.vault.pepper_version
+                table.c.learner_id == learner, table.c.pepper_version == self.turns.pepper.lookup
             )
         )
         opened = [(kind, self.vault.open(learner, "traits.sealed_value", learner, row)) for kind, row in rows]
