@@ -3,7 +3,7 @@
 1. A row counts from its first to its last day, both included, unless its worker contested the enterprise's
    listing and a reviewer upheld that. A completion that no row covers is a candidate without employer.
 2. The written order is: completed_at, issuer, number scope, number, employer's code; what is left alike is
-   told apart by the row's days and the facts' ids.
+   told apart by the row's days, by whether it bears the completion's own id number, and by the facts' ids.
 3. What a reviewer decided on a completion is about exactly that fact: a corrected one is asked about anew. A
    word on a name is about rows that were there to be seen, not about later uploads.
 """
@@ -146,7 +146,9 @@ def _is_dispute(objection: ObjectionFact) -> bool:
     return by_worker and objection.state is ObjectionState.OPEN
 
 
-def _written_order(facts: ClauseFacts) -> tuple[datetime, tuple[str, str, str], str, date, date, str, str]:
+def _written_order(
+    facts: ClauseFacts,
+) -> tuple[datetime, tuple[str, str, str], str, date, date, bool, str, str]:
     row = facts.employment
     return (
         facts.completion.completed_at,
@@ -154,6 +156,8 @@ def _written_order(facts: ClauseFacts) -> tuple[datetime, tuple[str, str, str], 
         row.uscc if row else "",
         row.start if row else date.min,
         (row.end if row else None) or date.max,
+        # Of a person who was merged: first the row that bears the completion's own number.
+        row is not None and row.learner_id != facts.completion.learner_id,
         facts.completion.fact_id,
         row.fact_id if row else "",
     )
