@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters import ADAPTERS, named
 from adapters.declared import load_all
-from verifier import confined, evaluator, keyfiles, ledger, pipeline, sandbox
+from verifier import confined, evaluator, keyfiles, ledger, objecting, pipeline, sandbox
 from verifier.adoption import Rulebooks
 from verifier.confined import Confined, Rules
 from verifier.counter import Counter
@@ -53,9 +53,7 @@ from verifier.store.group import GroupCommit
 from verifier.store.schema import require_current, upgrade
 from verifier.store.store import Store
 from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
-from verifier.web import server
-from verifier.web.admin import build as build_admin
-from verifier.web.admin import listen
+from verifier.web import admin, server
 from verifier.web.errors import audit
 from verifier.web.services import HttpLimits, Services, TryOut
 from verifier.workbooks import Workbooks
@@ -203,8 +201,8 @@ class Service:
 
     async def _listen(self) -> int:
         self.settings.admin_socket.unlink(missing_ok=True)
-        admin = await listen(build_admin(self.operations), self.settings.admin_socket)
-        self.stack.push_async_callback(admin.cleanup)
+        local = await admin.listen(admin.build(self.operations), self.settings.admin_socket)
+        self.stack.push_async_callback(local.cleanup)
         runner = server.runner(server.build(self.services))
         await runner.setup()
         self.stack.push_async_callback(runner.cleanup)
@@ -246,13 +244,14 @@ def compose(settings: Settings) -> Service:
     stack.push_async_callback(database.close)
     stack.callback(apart.close)
     stack.callback(threads.close)
+    said = objecting.Register(store, rulebooks, now, new_id, os.urandom, settings.objection_answer_days)
     services = replace(
-        _services(settings, store, receiving, by_slug, issuer_keys, _workbooks(stack)),
+        _services(settings, store, receiving, by_slug, issuer_keys, _workbooks(stack), said),
         failed=crew.failed,
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
     )
     read = partial(asyncio.to_thread, read_register, settings)
-    counter = Counter(store, adapters, rulebooks, table, rereading, read, now, new_id, os.urandom)
+    counter = Counter(store, adapters, rulebooks, table, rereading, read, now, new_id, os.urandom, said)
     operations = counter.operations()
     stack.push_async_callback(_watch(crew, store, rulebooks, services, settings).finish)
     stack.push_async_callback(group.drain)
@@ -366,8 +365,8 @@ def _services(
     adapters: Mapping[str, Adapter],
     issuer_keys: IssuerKeys,
     read_workbook: ReadWorkbook,
+    said: objecting.Register,
 ) -> Services:
-    digest = receiving.digest
     return Services(
         issuer=settings.base_url,
         adapters=adapters,
@@ -376,8 +375,9 @@ def _services(
         reading=store,
         arrivals=store,
         assertions=store,
+        employers=objecting.EmployerDesk(said),
         enterprises=EnterpriseDesk(
-            store, receiving.rulebook, digest, now, new_id, read_workbook, _questions(settings)
+            store, receiving.rulebook, receiving.digest, now, new_id, read_workbook, _questions(settings)
         ),
         claims=ClaimDesk(store, now, new_id),
         token_key=ephemeral_key(),
@@ -387,6 +387,6 @@ def _services(
         ledger_key=ledger.verifier_key(settings.origin, issuer_keys.checkpoint.public_key()),
         clock=now,
         new_id=new_id,
-        digest=digest,
+        digest=receiving.digest,
         limits=HttpLimits(hosts=settings.hosts),
     )

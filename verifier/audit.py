@@ -4,6 +4,7 @@
 2. the tree from the leaves: every stored node, the root, the checkpoint and its signature;
 3. every evidence root from the evidence it covers, and every row from its evidence: altered, removed, added;
 4. every record: its signing input against its entry, its signature, its disclosures, its status;
+   every signed outcome likewise, and that none is missing;
 5. kept bodies of deliveries and uploaded documents against their keyed digests;
 6. slots against the newest decisions;
 7. indices of identifiers against the sealed identifiers, and that every learner can be found.
@@ -21,7 +22,7 @@ from hashlib import sha256
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from verifier import ledger
+from verifier import ledger, outcome
 from verifier.errors import LedgerRefused, SignatureRejected
 from verifier.merkle import Frontier, leaf_hash
 from verifier.ports.auditing import AuditedRecord, AuditTransaction
@@ -72,6 +73,7 @@ def check(tx: AuditTransaction, trusted: Trusted) -> list[Finding]:
         findings += [
             Finding(kind, f"records {record.record_id}") for kind in _record(record, entries, trusted)
         ]
+    findings += _statements(tx, entries, trusted)
     findings += [Finding("delivery_body_altered", f"deliveries {where}") for where in tx.altered_bodies()]
     findings += [Finding("document_altered", f"documents {where}") for where in tx.altered_documents()]
     findings += [Finding("slot_without_grant", f"slots {where}") for where in tx.slots_without_grant()]
@@ -185,3 +187,24 @@ def _record(
     allowed = expected.get(record.superseded_by, {Status.SUPERSEDED})
     if record.status not in allowed:
         yield "record_status_altered"
+
+
+def _statements(
+    tx: AuditTransaction, entries: Mapping[int, Mapping[str, object]], trusted: Trusted
+) -> Iterator[Finding]:
+    owed = {position for position, members in entries.items() if members.get("kind") == outcome.KIND}
+    for statement in tx.statements_stored():
+        where = f"statements {statement.statement_id}"
+        owed.discard(statement.position)
+        entry = entries.get(statement.position, {})
+        signed = sha256(statement.jws.rpartition(".")[0].encode()).hexdigest()
+        said = (entry.get("kind"), entry.get("number"), entry.get("signing_input_sha256"))
+        if said != (statement.kind, statement.reference, signed):
+            yield Finding("statement_altered", where)
+        try:
+            parsed = jws.parse_compact(statement.jws, max_bytes=1 << 16)
+            jws.verify(parsed, trusted.records[parsed.kid or ""])
+        except (SignatureRejected, KeyError):
+            yield Finding("statement_signature_invalid", where)
+    for position in sorted(owed):
+        yield Finding("statement_missing", f"entries {position}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
+from verifier import objecting
 from verifier.admissions import AdmissionDesk
 from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.identities import IdentityDesk
@@ -38,6 +39,7 @@ class Counter:
     clock: Clock
     new_id: NewId
     randbytes: RandomBytes
+    said: objecting.Register
 
     def operations(self) -> Operations:
         """All that an operator may do."""
@@ -52,6 +54,7 @@ class Counter:
             IdentityDesk(store, self.rulebooks, clock, new_id),
             RotationDesk(store, clock),
             SignalDesk(store, clock),
+            *objecting.desks(self.said),
         )
         further = {name: run for desk in desks for name, run in desk.table().items()}
         return replace(operations, further=further)

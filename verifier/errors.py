@@ -99,6 +99,9 @@ class Code(StrEnum):
     RECORD_NOT_CURRENT = "record_not_current"
     CLAIM_STATE_REFUSED = "claim_state_refused"
     REVIEW_STATE_REFUSED = "review_state_refused"
+    MONTH_NOT_HELD = "month_not_held"
+    MONTH_CLAIMED = "month_claimed"
+    STATE_REFUSED = "state_refused"
     # ledger
     LEDGER_HEAD_MOVED = "ledger_head_moved"
     LEDGER_FORK_REFUSED = "ledger_fork_refused"
@@ -287,6 +290,9 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.RECORD_NOT_CURRENT: _said(_C, "该记录不是最新有效记录，请拉取最新记录。", "This is not the latest valid record: pull the latest one."),
     Code.CLAIM_STATE_REFUSED: _said(_C, "当前状态不允许此操作。", "The claim's state does not allow this step."),
     Code.REVIEW_STATE_REFUSED: _said(_R, "该复核事项不存在、已办结或不适用此结论。", "The review does not exist, is closed, or does not take that outcome."),
+    Code.MONTH_NOT_HELD: _said(_E, "该企业没有占用此人的补贴月份，没有可以放弃的资格。", "This enterprise does not hold the person's month: there is nothing to give up."),
+    Code.MONTH_CLAIMED: _said(_C, "该月补贴已申领或已支付，须先由补贴系统放弃申领或登记退回。", "The month is claimed or paid: the subsidy system must release the claim or record the return first."),
+    Code.STATE_REFUSED: _said(_C, "该事项的当前状态不允许此操作。", "Its present state does not allow this."),
     Code.LEDGER_HEAD_MOVED: _said(_O, "账本头已被其他签发进程推进，本次结果作废重做。", "Another issuer moved the ledger's head: this attempt is discarded and done again."),
     Code.LEDGER_FORK_REFUSED: _said(_O, "账本与库外保存的检查点不一致，拒绝继续签发，请先查明数据库是否被恢复或改动。", "The ledger does not agree with the checkpoint kept outside the database: find out whether it was restored or altered."),
     Code.RECORD_INVALID: _said(_O, "记录、证明或检查点未通过核验。", "The record, proof or checkpoint does not check out."),

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from verifier import ledger, record
+from verifier import ledger, outcome, record
 from verifier.errors import Code, LedgerRefused
 from verifier.merkle import Frontier, leaf_hash
 from verifier.model.time import iso
@@ -37,6 +37,7 @@ from verifier.ports.issuing import (
     KeptCheckpoint,
     NewEntry,
     NewRecord,
+    NewStatement,
     OutboxItem,
 )
 from verifier.signatures import jws, status_list
@@ -198,7 +199,22 @@ class Issuer:
             evidence_position=builder.evidence_position,
             status_tokens={},
             at=now,
+            statements=builder.statements,
         )
+
+    def sign_outcome(self, body: Mapping[str, Any], position: int, now: datetime) -> NewStatement:
+        """Sign the outcome of an objection for the index it will have."""
+        statement_id = self._new_id()
+        said = outcome.claims(
+            body,
+            statement_id=statement_id,
+            issuer=self._base_url,
+            origin=self._origin,
+            position=position,
+            at=now,
+        )
+        token = jws.sign_compact(canonical(said), self._keys.record, typ=outcome.TYP)
+        return NewStatement(statement_id, outcome.KIND, body["number"], body["learner"], position, token)
 
     def sign_record(
         self, issuable: Issuable, issued: str, position: int, place: tuple[int, int], now: datetime
@@ -283,6 +299,7 @@ class _Builder:
         self._issued: dict[tuple[str, str], NewRecord] = {}
         self.entries: list[NewEntry] = []
         self.records: list[NewRecord] = []
+        self.statements: list[NewStatement] = []
         self.evidence_position: int | None = None
 
     @property
@@ -292,6 +309,9 @@ class _Builder:
 
     def add(self, item: OutboxItem) -> None:
         """Append the entry that an item causes, if any."""
+        if item.kind == outcome.KIND:
+            self._add_outcome(item.body)
+            return
         if item.kind != "decision":
             self._append(item.kind, dict(item.body), office=str(item.body.get("office", "")))
             return
@@ -308,6 +328,12 @@ class _Builder:
         body = record.entry(issuable, new.record_id, issued, sha256(signed).digest())
         self._append("record", body, office=issuable.office, record_id=new.record_id)
         self._tell_former_office(issuable, new)
+
+    def _add_outcome(self, body: Mapping[str, Any]) -> None:
+        new = self._issuer.sign_outcome(body, self.position, self._now)
+        self.statements.append(new)
+        signed = sha256(new.jws.rsplit(".", 1)[0].encode()).digest()
+        self._append(outcome.KIND, outcome.entry(body, signed), office=body["office"])
 
     def _tell_former_office(self, issuable: Issuable, new: NewRecord) -> None:
         """An office whose grant now counts at another one would see of the new record only a leaf hash."""

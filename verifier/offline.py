@@ -6,6 +6,8 @@
 4. if a status list token is given: its own signature, its address, its time, and the record's place in it;
 5. with a checkpoint and an inclusion proof (``check_inclusion``): the record's entry is in the ledger.
 
+The signed outcome of an objection (``check_outcome``) has a type of its own, and is never taken for a record.
+
 What was not given is said to be not checked: a result is never better than its evidence.
 """
 
@@ -19,7 +21,7 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from verifier import ledger, merkle
+from verifier import ledger, merkle, outcome
 from verifier.errors import Code, LedgerRefused, SignatureRejected
 from verifier.model.ledger import Checkpoint
 from verifier.record import TYP, VCT
@@ -79,6 +81,30 @@ def check(
     else:
         status = _status(payload, status_token, keys, now)
     return Checked(claims, status, tuple(missing))
+
+
+def is_outcome(text: str) -> bool:
+    """Whether a text claims to be the signed outcome of an objection; nothing is believed of it yet."""
+    try:
+        return jws.parse_compact(text, max_bytes=MAX_BYTES).typ == outcome.TYP
+    except SignatureRejected:
+        return False
+
+
+def check_outcome(token: str, keys: Collection[jws.VerificationKey]) -> dict[str, Any]:
+    """Check the signed outcome of an objection, and return its claims.
+
+    Args:
+        token: a compact JWS.
+        keys: the issuer's published keys.
+
+    Raises:
+        LedgerRefused: RECORD_INVALID, with what is wrong.
+    """
+    try:
+        return _verified(token, outcome.TYP, keys)
+    except SignatureRejected as error:
+        raise _invalid(f"the outcome fails at: {error.step}") from None
 
 
 def _verified(token: str, typ: str, keys: Collection[jws.VerificationKey]) -> dict[str, Any]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import explaining, learner, subject
+from verifier import arguments, explaining, learner, reviewing, subject
 from verifier.asked import Parameters
 from verifier.asked import malformed as _malformed
 from verifier.asked import source as _source
@@ -20,20 +19,14 @@ from verifier.asked import text as _text
 from verifier.errors import AccessDenied, Code, Conflict
 from verifier.identity import uscc
 from verifier.model.access import Client, ClientState, Role
-from verifier.model.facts import (
-    CompletionFact,
-    EmployerChoiceFact,
-    FactId,
-    NameDecisionFact,
-    ReviewClosedFact,
-    Source,
-)
-from verifier.model.person import ClaimedKind, LearnerId
+from verifier.model.person import ClaimedKind
 from verifier.model.time import beijing_date, iso
 from verifier.ports import Clock, NewId, RandomBytes
+from verifier.ports.acting import ActingTransaction, Review
 from verifier.ports.operating import OperatingTransaction
 from verifier.ports.reading import Reading
 from verifier.ports.subject import SubjectTransaction
+from verifier.reviewing import Closing
 from verifier.signatures import client_secret, keys, strict_json
 
 T = TypeVar("T")
@@ -53,6 +46,10 @@ class OperatingUnits(Reading, Protocol):
 
     async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
         """Run one transaction that shows a person their own data."""
+        ...
+
+    async def acting(self, work: Callable[[ActingTransaction], T]) -> T:
+        """Run one writing transaction of an act about a person."""
         ...
 
     async def open_reviews(self) -> Sequence[dict[str, Any]]:
@@ -225,71 +222,39 @@ class Operations:
     async def close_review(self, parameters: Parameters) -> dict[str, Any]:
         """Answer a question: ``review``, ``outcome``, ``reason``.
 
-        ``outcome`` is an employer's code (``employer_choice``, ``second_roster``), ``same`` or ``different``
-        (``name_mismatch``), or ``keep`` (``second_roster``, ``completion_conflict``).
+        Which outcomes answer a question of which kind, is in ``verifier.reviewing``.
         """
         review_id = _text(parameters, "review")
-        review = await self._open_review(review_id)
+        kind = await self._open_kind(review_id)
         # Some kinds are answered at a desk of their own.
-        if desk := self.further.get(f"review close {review['kind']}"):
+        if desk := self.further.get(f"review close {kind}"):
             return await desk(parameters)
-        outcome, reason, source = (
-            _text(parameters, "outcome"),
-            _text(parameters, "reason"),
-            _source(parameters),
-        )
-        at = self.clock()
-        learner = LearnerId(review["learner_id"])
+        outcome, reason = _text(parameters, "outcome"), _text(parameters, "reason")
+        source, at = _source(parameters), self.clock()
 
-        def work(tx: OperatingTransaction) -> dict[str, Any]:
-            tx.lock({learner})
-            answer = self._answer(tx, review, outcome, reason, at, source)
-            closed = ReviewClosedFact(FactId(self.new_id()), learner, review_id, outcome, reason, at, source)
-            tx.add_facts([*answer, closed])
-            tx.put_due([learner], "review", at)
-            return {"review": review_id, "outcome": outcome}
+        def closing(asked: Review) -> Closing:
+            return Closing(asked, outcome, reason, source, at, self.new_id)
 
-        return await self.units.operating(work)
+        return await self.units.acting(lambda tx: reviewing.close(tx, review_id, closing))
 
     async def show_review(self, parameters: Parameters) -> dict[str, Any]:
-        """What a question is about, where its kind has a view: ``review``."""
-        review = await self._open_review(_text(parameters, "review"))
-        if desk := self.further.get(f"review show {review['kind']}"):
+        """What a question is about: ``review``; the showing is logged for everybody it shows."""
+        review_id, at = _text(parameters, "review"), self.clock()
+        if desk := self.further.get(f"review show {await self._open_kind(review_id)}"):
             return await desk(parameters)
-        detail = "nothing is shown of this kind but its list entry"
-        raise Conflict(Code.REVIEW_STATE_REFUSED, detail, pointer="review")
+        clerk = arguments.clerk(parameters)
+        return await self.units.acting(lambda tx: reviewing.show(tx, review_id, clerk=clerk, at=at))
 
-    async def _open_review(self, review_id: str) -> Mapping[str, Any]:
+    async def _open_kind(self, review_id: str) -> str:
+        """The kind of an open question.
+
+        Raises:
+            Conflict: REVIEW_STATE_REFUSED, there is no such open one.
+        """
         for review in await self.units.open_reviews():
             if review["review_id"] == review_id:
-                return review
+                return str(review["kind"])
         raise Conflict(Code.REVIEW_STATE_REFUSED, "no such open review", pointer="review")
-
-    def _answer(
-        self,
-        tx: OperatingTransaction,
-        review: Mapping[str, Any],
-        outcome: str,
-        reason: str,
-        at: datetime,
-        source: Source,
-    ) -> list[EmployerChoiceFact | NameDecisionFact]:
-        learner, kind = LearnerId(review["learner_id"]), review["kind"]
-        if outcome == "keep" and kind in {"second_roster", "completion_conflict"}:
-            return []
-        about = tx.facts_by_id([FactId(fact) for fact in review["about"]])
-        completion = next((fact.fact_id for fact in about if isinstance(fact, CompletionFact)), None)
-        if completion is None:
-            detail = "what the review was about has changed"
-            raise Conflict(Code.REVIEW_STATE_REFUSED, detail, pointer="review")
-        fact_id = FactId(self.new_id())
-        if kind == "name_mismatch" and outcome in {"same", "different"}:
-            same = outcome == "same"
-            return [NameDecisionFact(fact_id, learner, completion, same, reason, at, source)]
-        if kind in {"employer_choice", "second_roster"}:
-            code = uscc(outcome)
-            return [EmployerChoiceFact(fact_id, learner, completion, code, reason, at, source)]
-        raise Conflict(Code.REVIEW_STATE_REFUSED, "this review does not take that outcome", pointer="outcome")
 
     async def explain(self, parameters: Parameters) -> dict[str, Any]:
         """A decision's trace, clause by clause: ``id`` of the decision or of its record."""

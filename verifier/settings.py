@@ -54,6 +54,8 @@ class Settings:
         origin: name of the ledger, without spaces and plus signs; never changed once used.
         sandbox_register: the sandbox's own register, in the same form; its transport secrets stand in
             ``sandbox`` in ``secrets_dir``. Empty means that there is no sandbox.
+        objection_answer_days: days within which a correction, objection or appeal is to be answered; 0 means
+            that no term is configured, which every answer says.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -73,6 +75,7 @@ class Settings:
     allowed_hosts: str = ""
     sandbox_register: Path = Path()
     policies: str = ""
+    objection_answer_days: int = 0
 
     def __post_init__(self) -> None:
         if not self.database_url:

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
@@ -25,7 +25,13 @@ from verifier.candidates import CaseView
 from verifier.errors import IdentityRejected, Party
 from verifier.keyring import Register
 from verifier.model.decision import Case, Met, NotMet, Outcome, State, Unknown
-from verifier.model.facts import CompletionFact, EmployerChoiceFact, EmploymentFact, NameDecisionFact
+from verifier.model.facts import (
+    CompletionFact,
+    ContestFact,
+    EmployerChoiceFact,
+    EmploymentFact,
+    NameDecisionFact,
+)
 from verifier.model.person import Identifier, IdentityClaims, LearnerId, NameRelation, PersonName, Uscc
 from verifier.model.standing import (
     CompletionStanding,
@@ -38,6 +44,7 @@ from verifier.model.standing import (
 from verifier.model.time import beijing_date, iso
 from verifier.policy import Clause, Policy
 from verifier.policy.wording import MISSING
+from verifier.ports.acting import ActingTransaction
 from verifier.ports.intake import LatestTrace, StatusTransaction
 
 Decided = TypeVar("Decided", EmployerChoiceFact, NameDecisionFact)
@@ -101,13 +108,14 @@ def status(
     people_judged = {canonical[who] for who in rows}
     cases = tx.cases(people_judged, policy.entitlement, at)
     latest = tx.latest_traces(people_judged, policy.entitlement)
+    closed = {who for who in rows if _contested(cases[canonical[who]].contests, uscc)}
     answers: list[PersonStanding] = []
     told: dict[LearnerId, PersonStanding] = {}
     for one in asked:
         who = learners.get(one.identifier) if one is not None else None
         if one is None:
             answers.append(PersonStanding(Standing.INVALID_ID, mend=(_INVALID,)))
-        elif who is None or not _fits(one.name, rows.get(who, ())):
+        elif who is None or who in closed or not _fits(one.name, rows.get(who, ())):
             answers.append(PersonStanding(Standing.NOT_LISTED))
         else:
             if who not in told:
@@ -130,13 +138,46 @@ class _Asked:
 
 
 def _read(claims: IdentityClaims, today: date) -> _Asked | None:
-    # Reading claims takes a name; here it may be missing, and then any readable one does.
-    named = claims if claims.name else replace(claims, name="不详")
     try:
-        who = learner.identify(named, today)
+        return _identified(claims, today)
     except IdentityRejected:
         return None
+
+
+def _identified(claims: IdentityClaims, today: date) -> _Asked:
+    # Reading claims takes a name; here it may be missing, and then any readable one does.
+    named = claims if claims.name else replace(claims, name="不详")
+    who = learner.identify(named, today)
     return _Asked(who.identifier, who.name if claims.name else None)
+
+
+def employee(tx: ActingTransaction, uscc: Uscc, claims: IdentityClaims, at: datetime) -> LearnerId | None:
+    """The learner whom an enterprise may speak of; None for whoever does not exist as far as it may know.
+
+    Args:
+        tx: the transaction.
+        uscc: the enterprise that asks; that the client may speak for it is the caller's to check.
+        claims: whom it asks about; an empty name is not compared.
+        at: aware UTC.
+
+    Raises:
+        IdentityRejected: the number or the name breaks its rule.
+    """
+    today = beijing_date(at)
+    one = _identified(claims, today)
+    known = tx.known_learners({one.identifier})
+    admitted = any(fact.start <= today for fact in tx.admissions(uscc))
+    who = known.get(one.identifier)
+    if who is None or not admitted or not _fits(one.name, _own_rows(tx, uscc, known).get(who, ())):
+        return None
+    group = tx.members({*tx.members({who}).values()})
+    contests = [fact for fact in tx.acts_of(group) if isinstance(fact, ContestFact)]
+    return None if _contested(contests, uscc) else who
+
+
+def _contested(contests: Iterable[ContestFact], uscc: Uscc) -> bool:
+    """Whether somebody's listing by an enterprise is closed: contested, or found not to count."""
+    return any(contest.uscc == uscc and contest.upheld is not False for contest in contests)
 
 
 def _own_rows(

@@ -6,16 +6,18 @@ goes into the access log, in the same transaction. Nothing of the service's own 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import date, datetime
 from typing import Any, Final
 
-from verifier import identity, signals
+from verifier import identity, objections, signals
 from verifier.errors import AccessDenied, Code
-from verifier.model.facts import AnyFact, Source
-from verifier.model.person import Identifier, PersonName
+from verifier.model.facts import AnyFact, MergeFact, NotSameFact, ObjectionFact, Source
+from verifier.model.person import Identifier, LearnerId, PersonName
 from verifier.model.signals import Signal
 from verifier.model.time import iso
+from verifier.ports.acting import Review
 from verifier.ports.subject import SubjectTransaction
 
 _OF_A_SIGNAL: Final = ("kind", "title", "reason", "enterprise", "found_at", "outcome", "closed_at")
@@ -40,20 +42,27 @@ def show(
     learner = tx.known_learners({identifier}).get(identifier)
     if learner is None:
         raise AccessDenied(Code.NOT_FOUND, "nothing is held under this number", pointer="id_number")
-    tx.log_disclosures({learner}, clerk, purpose, "everything", at)
+    group = tx.members({*tx.members({learner}).values()})
+    tx.log_disclosures(set(group), clerk, purpose, "everything", at)
+    facts = tx.every_fact_of(group)
     return {
         "as_of": iso(at),
         "id_number": identity.masked(identifier),
-        "traits": [{"kind": one.kind.value, "value": one.value} for one in tx.traits_of(learner)],
-        "facts": [_fact(fact) for fact in tx.facts_of(learner)],
+        "traits": [{"kind": one.kind.value, "value": one.value} for one in tx.traits_of(group)],
+        "learner": learner,
+        "judged_under": group[learner],
+        "same_person": sorted(set(group) - {learner}),
+        "facts": [_fact(fact, group) for fact in facts],
+        "objections": _objections(tx, facts, at),
+        "reviews": [_review(review) for review in tx.reviews_of(group)],
         "decisions": [
             {"decision": decision, "state": state, "decided_at": iso(moment), "records": list(records)}
-            for decision, state, moment, records in tx.decisions_of(learner)
+            for decision, state, moment, records in tx.decisions_of(group)
         ],
-        "signals": [_signal(signal) for signal in tx.signals_of({learner})],
+        "signals": [_signal(signal) for signal in tx.signals_of(group)],
         "shown_to": [
             {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}
-            for row in tx.disclosures_of(learner)
+            for row in tx.disclosures_of(group)
         ],
     }
 
@@ -64,8 +73,29 @@ def _signal(signal: Signal) -> dict[str, Any]:
     return {name: said[name] for name in _OF_A_SIGNAL if name in said}
 
 
-def _fact(fact: AnyFact) -> dict[str, Any]:
-    members = {item.name: getattr(fact, item.name) for item in fields(fact) if item.name not in _INTERNAL}
+def _objections(tx: SubjectTransaction, facts: Sequence[AnyFact], at: datetime) -> list[dict[str, Any]]:
+    found = objections.folded(fact for fact in facts if isinstance(fact, ObjectionFact))
+    signed = tx.signed_outcomes({one.newest.number for one in found})
+    return [{**objections.summary(one, at), "outcome_jws": signed.get(one.newest.number)} for one in found]
+
+
+def _review(review: Review) -> dict[str, Any]:
+    return {
+        "review": review.review_id,
+        "kind": review.kind,
+        "opened_at": iso(review.opened_at),
+        "outcome": review.outcome,
+    }
+
+
+def _fact(fact: AnyFact, group: Collection[LearnerId]) -> dict[str, Any]:
+    hidden = _INTERNAL
+    if isinstance(fact, MergeFact | NotSameFact) and not {fact.learner_id, fact.other} <= set(group):
+        # Of somebody who is another person after all, the reviewer's words are not theirs to read.
+        hidden |= {"reason", "evidence", "other"}
+    members = {item.name: getattr(fact, item.name) for item in fields(fact) if item.name not in hidden}
+    if isinstance(fact, ObjectionFact):
+        members["of"] = members.pop("kind")
     kind = type(fact).__name__.removesuffix("Fact").lower()
     return {"kind": kind, **{name: _plain(value) for name, value in members.items() if value is not None}}
 

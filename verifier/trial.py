@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from verifier import pipeline
-from verifier.model.decision import Entitlement, LatestDecision, State
+from verifier.model.decision import DecisionId, Entitlement, LatestDecision, State
 from verifier.model.person import LearnerId
 from verifier.pipeline import Rulebook
 from verifier.ports import Clock, NewId
@@ -46,12 +46,17 @@ class TrialUnits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A decision that would be followed by another one; ``before`` is None where there is none yet."""
+    """A decision that would be followed by another one; ``before`` is None where there is none yet.
+
+    Attributes:
+        decision: the id of the decision that would be followed.
+    """
 
     learner_id: LearnerId
     entitlement: Entitlement
     before: State | None
     after: State
+    decision: DecisionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,15 @@ class Trial(Generic[T_co]):
     judged: int
     changes: tuple[Change, ...]
 
-    def members(self) -> dict[str, Any]:
-        """The trial as JSON members."""
+    def members(self, *, applied: bool = False) -> dict[str, Any]:
+        """The trial as JSON members; or what came of it, where it was ``applied``."""
         return {
-            "dry_run": True,
+            "dry_run": not applied,
             "judged": self.judged,
-            "would_change": len(self.changes),
+            "changed" if applied else "would_change": len(self.changes),
             "decisions": [
                 {
+                    "decision": change.decision,
                     "learner": change.learner_id,
                     "entitlement": change.entitlement,
                     "from": change.before.value if change.before else None,
@@ -116,14 +122,35 @@ def _slice_from(
     def work(tx: TriedTransaction) -> tuple[T, int, list[Change]]:
         result = cause(tx)
         due = sorted(tx.made_due)
-        piece = due[start : start + SLICE]
-        tx.lock(piece)
-        canonical = tx.canonical(piece)
-        before = _before(tx, {*canonical, *canonical.values()}, rulebook)
-        decided = pipeline.decide(tx, piece, rulebook, at, new_id)
-        return result, len(due), list(_changes(decided, before))
+        return result, len(due), _judged(tx, due[start : start + SLICE], rulebook, at, new_id)
 
     return work
+
+
+def carry_out(
+    cause: Callable[[Any], T], rulebook: Rulebook, at: datetime, new_id: NewId
+) -> Callable[[TriedTransaction], Trial[T]]:
+    """A cause and all that follows from it, as one transaction that stays: for causes about few people.
+
+    So nothing that rests on what was decided before it, such as a claim, can come in between.
+    """
+
+    def work(tx: TriedTransaction) -> Trial[T]:
+        result = cause(tx)
+        due = sorted(tx.made_due)
+        return Trial(result, len(due), tuple(_judged(tx, due, rulebook, at, new_id)))
+
+    return work
+
+
+def _judged(
+    tx: TriedTransaction, learners: Collection[LearnerId], rulebook: Rulebook, at: datetime, new_id: NewId
+) -> list[Change]:
+    tx.lock(learners)
+    canonical = tx.canonical(learners)
+    before = _before(tx, {*canonical, *canonical.values()}, rulebook)
+    decided = pipeline.decide(tx, learners, rulebook, at, new_id)
+    return sorted(_changes(decided, before), key=lambda change: change.learner_id)
 
 
 def _before(
@@ -143,4 +170,10 @@ def _changes(
 ) -> Iterator[Change]:
     for new in decided:
         last = before.get((new.learner_id, new.entitlement))
-        yield Change(new.learner_id, new.entitlement, last.state if last else None, new.state)
+        yield Change(
+            new.learner_id,
+            new.entitlement,
+            last.state if last else None,
+            new.state,
+            last.decision_id if last else None,
+        )

@@ -33,7 +33,7 @@ from verifier.model.delivery import (
     PlatformSlug,
     UnreadableItem,
 )
-from verifier.model.person import LearnerId, Uscc
+from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
 from verifier.ports.watching import Failure, Gap, Tally
@@ -224,6 +224,31 @@ class FakeEnterprises:
 
 
 @dataclass
+class FakeEmployers:
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def release(
+        self, client: Client, uscc: Uscc, who: IdentityClaims, reason: str, entitlement: str = ""
+    ) -> dict[str, Any]:
+        return self._called("release", client.client_id, uscc, who, reason, entitlement)
+
+    async def object(
+        self, client: Client, uscc: Uscc, who: IdentityClaims, kind: str, topic: str, about: str, text: str
+    ) -> dict[str, Any]:
+        return self._called("object", client.client_id, uscc, who, kind, topic, about, text)
+
+    async def objections(self, uscc: Uscc) -> dict[str, Any]:
+        return self._called("objections", uscc)
+
+    async def objection(self, client: Client, uscc: Uscc, number: str) -> dict[str, Any]:
+        return self._called("objection", client.client_id, uscc, number)
+
+    def _called(self, *call: Any) -> dict[str, Any]:
+        self.calls.append(call)
+        return {"done": call[0]}
+
+
+@dataclass
 class FakeClaims:
     calls: list[tuple[str, ...]] = field(default_factory=list)
     error: VerifierError | None = None
@@ -293,6 +318,7 @@ class Web:
     reading: FakeReading = field(default_factory=FakeReading)
     assertions: FakeAssertions = field(default_factory=FakeAssertions)
     enterprises: FakeEnterprises = field(default_factory=FakeEnterprises)
+    employers: FakeEmployers = field(default_factory=FakeEmployers)
     claims: FakeClaims = field(default_factory=FakeClaims)
     submissions: Submissions = field(default_factory=Submissions)
     disclosed: list[tuple[set[str], str, str, str]] = field(default_factory=list)
@@ -417,6 +443,7 @@ async def serving(*, limits: HttpLimits | None = None, **changes: Any) -> AsyncI
         arrivals=made.reading,
         assertions=made.assertions,
         enterprises=made.enterprises,
+        employers=made.employers,
         claims=made.claims,
         token_key=TOKEN_KEY,
         answer_key=ANSWER_KEY,

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from adapters import ADAPTERS
-from verifier import audit, enterprises, evaluator, keyfiles, pipeline, preparing, spreadsheet
+from verifier import audit, enterprises, evaluator, keyfiles, objecting, pipeline, preparing, spreadsheet
 from verifier.admissions import AdmissionDesk
 from verifier.callback import Limits, receive
 from verifier.cli import sandbox
@@ -31,6 +31,7 @@ from verifier.model.delivery import Bearer, DeliveryOutcome
 from verifier.model.facts import Category
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import beijing_date
+from verifier.objecting import EmployerDesk, desks
 from verifier.operations import Operations, SourceForm
 from verifier.pipeline import Rulebook
 from verifier.platforms import PlatformDesk
@@ -94,6 +95,7 @@ class World:
     installation: Installation
     now: datetime = datetime(2021, 7, 1, 4, tzinfo=UTC)
     alarms: list[tuple[str, str, str]] = field(default_factory=list)
+    answer_days: int = 0
 
     def clock(self) -> datetime:
         return self.now
@@ -152,8 +154,8 @@ class World:
         platforms = PlatformDesk(self.store, ADAPTERS, lambda: self.register, self.clock)
         listing = ListingDesk(self.store, self.clock)
         identities = IdentityDesk(self.store, lambda: self.rulebook, self.clock, self.new_id)
-        desks = (platforms, listing, self.admissions, identities)
-        further = {name: run for desk in desks for name, run in desk.table().items()}
+        every = (platforms, listing, self.admissions, identities, *desks(self.objections))
+        further = {name: run for desk in every for name, run in desk.table().items()}
         return Operations(self.store, self.clock, self.new_id, os.urandom, further)
 
     @property
@@ -179,6 +181,23 @@ class World:
             read_workbook,
             Questions(people_per_day, alarm),
         )
+
+    @property
+    def objections(self) -> objecting.Register:
+        """Where objections are taken in here."""
+        return objecting.Register(
+            self.store,
+            lambda: self.rulebook,
+            self.clock,
+            self.new_id,
+            os.urandom,
+            self.answer_days,
+        )
+
+    @property
+    def employers(self) -> EmployerDesk:
+        """What an enterprise may say about its people here."""
+        return EmployerDesk(self.objections)
 
     @property
     def claims(self) -> ClaimDesk:

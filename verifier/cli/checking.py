@@ -6,7 +6,7 @@ import argparse
 import json
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +18,7 @@ from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, 
 from verifier.model.time import iso
 from verifier.settings import Settings
 from verifier.signatures import keys, sm2
+from verifier.signatures.jws import VerificationKey
 from verifier.sources import offices, read_register, rulebook, sandbox_register, standing
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current, upgrade
@@ -80,6 +81,8 @@ async def verify(_: Settings, arguments: argparse.Namespace) -> int:
     text = keyfiles.read_public(arguments.file).decode("utf-8", "replace").strip()
     status = arguments.status and keyfiles.read_public(arguments.status).decode("utf-8", "replace").strip()
     published = keys.load_jwks(keyfiles.read_public(arguments.jwks))
+    if offline.is_outcome(text):
+        return _verify_outcome(text, published, as_json=arguments.json)
     try:
         checked = offline.check(text, published, status_token=status, now=now())
     except LedgerRefused as error:
@@ -96,6 +99,19 @@ async def verify(_: Settings, arguments: argparse.Namespace) -> int:
             return 0
     _print(answer, as_json=arguments.json)
     return 1
+
+
+def _verify_outcome(text: str, published: Collection[VerificationKey], *, as_json: bool) -> int:
+    """Check the signed outcome of an objection."""
+    try:
+        claims = offline.check_outcome(text, published)
+    except LedgerRefused as error:
+        _print({"result": "invalid", "reason": error.detail}, as_json=as_json)
+        return 1
+    shown = {name: claims[name] for name in ("number", "kind", "topic", "about", "outcome", "decided_at")}
+    not_checked = ["inclusion in the ledger", "text"]
+    _print({"result": "signature_valid", "objection": shown, "not_checked": not_checked}, as_json=as_json)
+    return 0
 
 
 def _print(answer: dict[str, Any], *, as_json: bool) -> None:

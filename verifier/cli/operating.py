@@ -15,6 +15,8 @@ import aiohttp
 from verifier.app import compose
 from verifier.cli import identifying
 from verifier.cli.declaring import Operation, Parameter
+from verifier.cli.people import GROUPS as ABOUT_PEOPLE
+from verifier.cli.people import OPERATIONS as PEOPLE
 from verifier.errors import Code, ConfigurationError, VerifierError
 from verifier.settings import Settings
 
@@ -26,6 +28,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "review": "人工复核 · questions for a person",
     "signals": "疑点 · signals for reviewers",
     "learner": "学员本人 · a learner",
+    **ABOUT_PEOPLE,
 }
 OPERATIONS: Final[Mapping[str, Operation]] = {
     "enterprises admit": Operation(
@@ -96,7 +99,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "办结一件复核 · answer a question",
         (
             Parameter("review", "复核编号 · review id", positional=True),
-            Parameter("outcome", "企业代码 | same | different | keep | 学员编号 | none", required=False),
+            Parameter(
+                "outcome",
+                "企业代码 | same | different | upheld | rejected | keep | 学员编号 | none",
+                required=False,
+            ),
             Parameter("reason", "理由 · reason"),
             *identifying.CLOSING,
         ),
@@ -134,6 +141,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         (Parameter("id", "决定或记录编号 · id of the decision or of its record", positional=True),),
     ),
     **identifying.OPERATIONS,
+    **PEOPLE,
 }
 
 

@@ -361,6 +361,7 @@ class ObjectionFact:
         party: who has to answer.
         answer_by: the day until which it is to be answered; None where no term is configured.
         text: what is said of this state: the claim, or the answer; personal.
+        salt: of an answer: the salt of its digest in the signed outcome; kept as secret as the text.
     """
 
     fact_id: FactId
@@ -377,6 +378,7 @@ class ObjectionFact:
     recorded_at: datetime
     source: Source
     supersedes: FactId | None = None
+    salt: str = field(default="", repr=False)
 
 
 AnyFact = (

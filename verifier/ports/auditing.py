@@ -52,6 +52,17 @@ class AuditedRecord:
     superseded_by: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditedStatement:
+    """What was signed besides records: the outcome of an objection."""
+
+    statement_id: str
+    kind: str
+    reference: str
+    position: int
+    jws: str = field(repr=False)
+
+
 class AuditTransaction(Protocol):
     """Reads everything, in bounded pieces."""
 
@@ -81,6 +92,10 @@ class AuditTransaction(Protocol):
 
     def records_stored(self) -> Iterator[AuditedRecord]:
         """Every record."""
+        ...
+
+    def statements_stored(self) -> Iterator[AuditedStatement]:
+        """Every statement."""
         ...
 
     def altered_bodies(self) -> Iterator[str]:

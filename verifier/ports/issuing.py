@@ -108,6 +108,22 @@ class NewRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class NewStatement:
+    """What was signed besides records.
+
+    Attributes:
+        reference: the number under which whoever raised it asks for it.
+    """
+
+    statement_id: str
+    kind: str
+    reference: str
+    learner_id: LearnerId
+    position: int
+    jws: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Everything one step of the issuer stores, or nothing of it."""
 
@@ -121,6 +137,7 @@ class Batch:
     evidence_position: int | None
     status_tokens: Mapping[int, str]
     at: datetime
+    statements: Sequence[NewStatement] = ()
 
 
 class IssuingTransaction(Protocol):

@@ -9,28 +9,43 @@ from typing import Any, Protocol
 from verifier.model.facts import AnyFact
 from verifier.model.person import Identifier, LearnerId, Trait
 from verifier.model.signals import Signal
+from verifier.ports.acting import Review
 
 
 class SubjectTransaction(Protocol):
-    """Reads everything about one learner, and logs that it was shown."""
+    """Reads everything about one person, and logs that it was shown."""
 
     def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:
         """The learner of each identifier that has one."""
         ...
 
-    def facts_of(self, learner: LearnerId) -> Sequence[AnyFact]:
-        """Every fact about a learner, the superseded ones too, and revocations of their certificates."""
+    def members(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
+        """Everyone judged under any of these learners, each with the one under whom; these too."""
         ...
 
-    def traits_of(self, learner: LearnerId) -> Sequence[Trait]:
-        """What a learner is known by that is weaker than an identifier."""
+    def traits_of(self, learners: Collection[LearnerId]) -> Sequence[Trait]:
+        """What a person is known by that is weaker than an identifier."""
         ...
 
-    def decisions_of(self, learner: LearnerId) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
+    def every_fact_of(self, learners: Collection[LearnerId]) -> Sequence[AnyFact]:
+        """Every fact about a person, superseded ones, revocations of their certificates and merges too."""
+        ...
+
+    def reviews_of(self, learners: Collection[LearnerId]) -> Sequence[Review]:
+        """Every question about a person, oldest first."""
+        ...
+
+    def signed_outcomes(self, numbers: Collection[str]) -> Mapping[str, str]:
+        """The signed outcome of each objection that has one."""
+        ...
+
+    def decisions_of(
+        self, learners: Collection[LearnerId]
+    ) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
         """Every decision: id, state, moment, and the records issued for it."""
         ...
 
-    def disclosures_of(self, learner: LearnerId) -> Sequence[Mapping[str, Any]]:
+    def disclosures_of(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
         """Who was shown what of a learner, what for, and when."""
         ...
 

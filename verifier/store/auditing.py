@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, and_, exists, func, select, tuple_
 
 from verifier.errors import ConfigurationError
-from verifier.ports.auditing import AuditedRecord, Evidence, StoredEntry
+from verifier.ports.auditing import AuditedRecord, AuditedStatement, Evidence, StoredEntry
 from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.reading import ReadingSession
@@ -101,6 +101,14 @@ class Auditing(ReadingSession):
                 superseded_by=row["superseded_by"],
             )
 
+    def statements_stored(self) -> Iterator[AuditedStatement]:
+        """Every statement."""
+        table = tables.statements
+        for row in self._pieces(select(table), [table.c.statement_id]):
+            yield AuditedStatement(
+                row["statement_id"], row["kind"], row["reference"], row["position"], row["jws"]
+            )
+
     def _opens(self, learner: str | None, place: tuple[str, str], sealed: bytes) -> bytes | None:
         """A sealed value; one that was altered opens to something that no digest matches."""
         if learner is not None and self.vault.lacking({learner}):
@@ -179,8 +187,10 @@ class Auditing(ReadingSession):
             decisions.c.state == "granted",
         )
         missing = granted.where(
-            # A month just given back is judged again in a moment.
-            decisions.c.learner_id.not_in(select(tables.due.c.learner_id)),
+            # A month just given back is judged again in a moment; a hold that ends some day excuses nothing.
+            decisions.c.learner_id.not_in(
+                select(tables.due.c.learner_id).where(tables.due.c.not_before.is_(None))
+            ),
             ~exists().where(
                 and_(
                     slots.c.learner_id == decisions.c.learner_id,

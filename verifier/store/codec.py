@@ -57,14 +57,15 @@ _PERSONAL: dict[FactKind, tuple[str, ...]] = {
     FactKind.CONTEST: ("reason",),
     FactKind.RELEASE: ("reason",),
     FactKind.HOLD: ("reason",),
-    FactKind.OBJECTION: ("text",),
+    FactKind.OBJECTION: ("text", "salt"),
 }
 """The members of each kind that may hold personal data (free text counts as such).
 
 One alone is sealed as it is, several as a list in this order.
 """
 _NOBODY = {"raw": "", "folded": "", "components": []}
-_ERASED: dict[str, Any] = {"holder": _NOBODY, "name": _NOBODY, "reason": "", "evidence": "", "text": ""}
+_ERASED: dict[str, Any] = {"holder": _NOBODY, "name": _NOBODY, "reason": "", "evidence": ""}
+_ERASED |= {"text": "", "salt": ""}
 """What is read of these members once their key was destroyed."""
 
 
@@ -88,7 +89,7 @@ def columns(fact: AnyFact) -> tuple[dict[str, Any], bytes | None]:
         "fact_id": fact.fact_id,
         "kind": kind.value,
         "learner_id": getattr(fact, "learner_id", None),
-        "uscc": getattr(fact, "uscc", None),
+        "uscc": _enterprise(fact),
         "reference": _reference(fact),
         "recorded_at": fact.recorded_at,
         "source_kind": fact.source.kind,
@@ -97,6 +98,13 @@ def columns(fact: AnyFact) -> tuple[dict[str, Any], bytes | None]:
         "content": rfc8785.dumps(members).decode(),
     }
     return row, sealed
+
+
+def _enterprise(fact: AnyFact) -> str | None:
+    if isinstance(fact, ObjectionFact):
+        return None if fact.raised_by == "worker" else fact.raised_by
+    uscc: str | None = getattr(fact, "uscc", None)
+    return uscc
 
 
 def _reference(fact: AnyFact) -> str | None:

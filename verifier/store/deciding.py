@@ -6,7 +6,6 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 import rfc8785
@@ -28,7 +27,7 @@ from verifier.ports.intake import LatestTrace, NewDecision
 from verifier.store import codec, tables
 from verifier.store.engine import Restart
 from verifier.store.persons import Persons
-from verifier.store.session import chunks
+from verifier.store.session import chunks, review_digest
 
 GRANTED, CLAIMED, PAID, CLAWBACK = "granted", "claimed", "paid", "clawback_due"
 """States of a slot. ``paid`` and ``claimed`` keep the month even when the grant is revoked."""
@@ -290,8 +289,7 @@ class Deciding(Persons):
         """Open the questions that were never asked; one that was asked before keeps its answer."""
         wanted = {}
         for need in needs:
-            about = json.dumps([learner, need.kind, *need.about])
-            wanted[sha256(about.encode()).digest()] = need
+            wanted[review_digest(learner, need)] = need
         if not wanted:
             return
         table = tables.reviews

@@ -213,6 +213,7 @@ class Issuing(Deciding):
         self._store_entries(batch)
         for new in batch.records:
             self._store_record(new, batch.at)
+        self._store_statements(batch)
         for chunk in chunks(batch.outbox):
             self.connection.execute(delete(tables.outbox).where(tables.outbox.c.outbox_id.in_(chunk)))
         for chunk in chunks(batch.evidence):
@@ -250,6 +251,22 @@ class Issuing(Deciding):
             tables.nodes.insert(),
             [{"level": level, "position": index, "hash": value} for level, index, value in batch.nodes],
         )
+
+    def _store_statements(self, batch: Batch) -> None:
+        rows = [
+            {
+                "statement_id": new.statement_id,
+                "kind": new.kind,
+                "reference": new.reference,
+                "learner_id": new.learner_id,
+                "position": new.position,
+                "jws": new.jws,
+                "issued_at": batch.at,
+            }
+            for new in batch.statements
+        ]
+        if rows:
+            self.connection.execute(tables.statements.insert(), rows)
 
     def _store_record(self, new: NewRecord, at: datetime) -> None:
         issuable, status = new.issuable, tables.status_entries

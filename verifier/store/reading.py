@@ -31,6 +31,11 @@ from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.session import Session, chunks
 
+MOOT_UNLESS_PENDING = ("employer_choice", "name_mismatch", "shared_number", "weak_identity")
+MOOT_WITHOUT_GRANT = ("second_roster",)
+NEVER_MOOT = ("completion_conflict", "listing_contest")
+"""Kinds of questions by when they need no answer any more."""
+
 
 def decision_named(connection: Connection, reference: str) -> Row[Any] | None:
     """A decision's row, by its own id or by its record's."""
@@ -40,9 +45,6 @@ def decision_named(connection: Connection, reference: str) -> Row[Any] | None:
         .outerjoin(records, records.c.decision_id == table.c.decision_id)
         .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
     ).one_or_none()
-
-
-_MOOT_UNLESS_PENDING = ("employer_choice", "name_mismatch", "shared_number", "weak_identity")
 
 
 def _still_about() -> ColumnElement[bool]:
@@ -250,7 +252,7 @@ class ReadingSession(Session):
         """Questions that no reviewer has answered and that still matter, oldest first.
 
         One that keeps a decision waiting is moot once the newest decision is not pending; a second roster
-        is moot once there is no grant.
+        is moot once there is no grant. What somebody is owed an answer to is never moot.
         """
         table, facts, decisions = tables.reviews, tables.facts, tables.decisions
         answered = select(facts.c.reference).where(facts.c.kind == FactKind.REVIEW_CLOSED.value)
@@ -267,13 +269,13 @@ class ReadingSession(Session):
             .where(
                 table.c.review_id.not_in(answered),
                 or_(
-                    table.c.kind == "completion_conflict",
+                    table.c.kind.in_(NEVER_MOOT),
                     and_(
-                        table.c.kind == "second_roster",
+                        table.c.kind.in_(MOOT_WITHOUT_GRANT),
                         matters.where(decisions.c.state == "granted").exists(),
                     ),
                     and_(
-                        table.c.kind.in_(_MOOT_UNLESS_PENDING),
+                        table.c.kind.in_(MOOT_UNLESS_PENDING),
                         matters.where(decisions.c.state == "pending").exists(),
                         _still_about(),
                     ),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
+from verifier.model.decision import ReviewNeed
 from verifier.model.person import LearnerId
 from verifier.model.rotation import Turns
 from verifier.store import tables, turning
@@ -51,6 +53,11 @@ def chunks(values: Collection[Any]) -> list[list[Any]]:
     """Sorted values in lists short enough for an IN."""
     ordered = sorted(values)
     return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+
+
+def review_digest(learner: LearnerId, need: ReviewNeed) -> bytes:
+    """What makes a question about a learner unique."""
+    return sha256(json.dumps([learner, need.kind, *need.about]).encode()).digest()
 
 
 class Session:

@@ -14,6 +14,7 @@ from verifier.model.access import Client
 from verifier.model.delivery import PlatformSlug, Uploaded
 from verifier.model.person import LearnerId
 from verifier.ports import Clock, NewId, RandomBytes
+from verifier.ports.acting import ActingTransaction
 from verifier.ports.auditing import AuditTransaction
 from verifier.ports.claims import ClaimTransaction
 from verifier.ports.identities import IdentityTransaction, ReportTransaction
@@ -36,6 +37,7 @@ from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
+from verifier.store.acting import Acting
 from verifier.store.auditing import Auditing
 from verifier.store.claiming import Claiming
 from verifier.store.engine import Database
@@ -178,9 +180,17 @@ class Store:
         """A transaction of an operator's act."""
         return await self.write(Access, work)
 
-    async def trying(self, work: Callable[[Merging], T]) -> T:
+    async def trying(self, work: Callable[[Acting], T]) -> T:
         """A writing transaction that leaves nothing behind."""
-        return await self._run(self.database.try_out, Merging, work)
+        return await self._run(self.database.try_out, Acting, work)
+
+    async def acting(self, work: Callable[[ActingTransaction], T]) -> T:
+        """A transaction of somebody's act about a person."""
+        return await self.write(Acting, work)
+
+    async def reading_acts(self, work: Callable[[ActingTransaction], T]) -> T:
+        """A reading transaction of what people said."""
+        return await self.read(Acting, work)
 
     async def merging(self, work: Callable[[MergingTransaction], T]) -> T:
         """A transaction that merges or parts learners."""

@@ -1,4 +1,4 @@
-"""Everything about one learner: ``SubjectTransaction``."""
+"""Everything about one person: ``SubjectTransaction``."""
 
 from __future__ import annotations
 
@@ -7,62 +7,53 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import select
 
-from verifier.model.facts import AnyFact, FactKind
 from verifier.model.person import LearnerId, Trait, TraitKind
 from verifier.model.signals import Signal
 from verifier.store import tables
-from verifier.store.access import Access
+from verifier.store.acting import Acting
 from verifier.store.signals import signals_of
 
 
-class Subject(Access):
+class Subject(Acting):
     """One transaction that shows a person their own data."""
 
-    def facts_of(self, learner: LearnerId) -> Sequence[AnyFact]:
-        """Every fact about a learner, the superseded ones too, and revocations of their certificates."""
-        table = tables.facts
-        mine = table.c.learner_id == learner
-        numbers = select(table.c.reference).where(mine, table.c.kind == FactKind.COMPLETION.value)
-        revoked = and_(table.c.kind == FactKind.REVOCATION.value, table.c.reference.in_(numbers))
-        rows = (
-            self.connection.execute(
-                select(table).where(or_(mine, revoked)).order_by(table.c.recorded_at, table.c.fact_id)
-            )
-            .mappings()
-            .all()
-        )
-        self.learner_keys({learner})
-        return [self.opened(row) for row in rows]
-
-    def traits_of(self, learner: LearnerId) -> Sequence[Trait]:
-        """What a learner is known by that is weaker than an identifier."""
+    def traits_of(self, learners: Collection[LearnerId]) -> Sequence[Trait]:
+        """What a person is known by that is weaker than an identifier."""
         table = tables.traits
-        self.learner_keys({learner})
+        self.learner_keys(learners)
         rows = self.connection.execute(
-            select(table.c.kind, table.c.sealed_value).where(
-                table.c.learner_id == learner, table.c.pepper_version == self.turns.pepper.lookup
+            select(table.c.learner_id, table.c.kind, table.c.sealed_value).where(
+                table.c.learner_id.in_(sorted(learners)),
+                table.c.pepper_version == self.turns.pepper.lookup,
             )
         )
-        opened = [(kind, self.vault.open(learner, "traits.sealed_value", learner, row)) for kind, row in rows]
+        opened = [
+            (kind, self.vault.open(learner, "traits.sealed_value", learner, row))
+            for learner, kind, row in rows
+        ]
         return sorted(
-            (Trait(TraitKind(kind), value.decode()) for kind, value in opened if value is not None),
+            {Trait(TraitKind(kind), value.decode()) for kind, value in opened if value is not None},
             key=lambda trait: (trait.kind, trait.value),
         )
 
-    def decisions_of(self, learner: LearnerId) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
+    def decisions_of(
+        self, learners: Collection[LearnerId]
+    ) -> Sequence[tuple[str, str, datetime, Sequence[str]]]:
         """Every decision: id, state, moment, and the records issued for it."""
         table, records = tables.decisions, tables.records
         issued: dict[str, list[str]] = defaultdict(list)
         for decision, record in self.connection.execute(
-            select(records.c.decision_id, records.c.record_id).where(records.c.learner_id == learner)
+            select(records.c.decision_id, records.c.record_id).where(
+                records.c.learner_id.in_(sorted(learners))
+            )
         ):
             issued[decision].append(record)
         rows = self.connection.execute(
             select(table.c.decision_id, table.c.state, table.c.decided_at)
-            .where(table.c.learner_id == learner)
-            .order_by(table.c.entitlement, table.c.revision)
+            .where(table.c.learner_id.in_(sorted(learners)))
+            .order_by(table.c.learner_id, table.c.entitlement, table.c.revision)
         )
         return [(row.decision_id, row.state, row.decided_at, issued[row.decision_id]) for row in rows]
 
@@ -70,12 +61,12 @@ class Subject(Access):
         """Every signal on these learners, the closed ones too; no reviewer's reason is opened."""
         return signals_of(self.connection, learners)
 
-    def disclosures_of(self, learner: LearnerId) -> Sequence[Mapping[str, Any]]:
-        """Who was shown what of a learner, what for, and when."""
+    def disclosures_of(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
+        """Who was shown what of a person, what for, and when."""
         table = tables.disclosures
         rows = self.connection.execute(
             select(table.c.client_id, table.c.purpose, table.c.what, table.c.recorded_at)
-            .where(table.c.learner_id == learner)
+            .where(table.c.learner_id.in_(sorted(learners)))
             .order_by(table.c.recorded_at, table.c.disclosure_id)
         ).mappings()
         return [dict(row) for row in rows]

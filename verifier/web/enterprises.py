@@ -26,7 +26,7 @@ _MONTH: Final = re.compile(r"(?:19|20|21)[0-9]{2}-(?:0[1-9]|1[0-2])", re.ASCII)
 ANSWER_TYPE: Final = "status-answer+jwt"
 
 
-def _uscc(call: Call) -> Uscc:
+def enterprise(call: Call) -> Uscc:
     """The enterprise of the path, if the caller may act for it; any other does not exist for them."""
     uscc = Uscc(call.request.match_info["uscc"])
     if uscc not in call.caller.enterprises:
@@ -40,7 +40,7 @@ async def _body(call: Call, max_bytes: int) -> bytes:
 
 async def roster(call: Call) -> web.StreamResponse:
     """``PUT /v1/enterprises/{uscc}/roster``, answered row by row."""
-    uscc = _uscc(call)
+    uscc = enterprise(call)
     media_type = bodies.media_type(call.request, JSON, CSV, XLSX)
     body = await _body(call, call.services.limits.roster_bytes)
     partial = call.words["partial"] == "1"
@@ -55,12 +55,12 @@ async def template(_: Call) -> web.StreamResponse:
 
 async def uploads(call: Call) -> web.StreamResponse:
     """``GET /v1/enterprises/{uscc}/rosters``: when which was taken in."""
-    return answer(await call.services.enterprises.uploads(_uscc(call), call.numbers["limit"]))
+    return answer(await call.services.enterprises.uploads(enterprise(call), call.numbers["limit"]))
 
 
 async def claim_list(call: Call) -> web.StreamResponse:
     """``GET /v1/enterprises/{uscc}/claim-list``: whose month is granted here."""
-    uscc = _uscc(call)
+    uscc = enterprise(call)
     month = date.fromisoformat(f"{call.words['month']}-01")
     enterprises, entitlement = call.services.enterprises, call.words["entitlement"]
     if wants(call.request, JSON):
@@ -77,7 +77,7 @@ def _file(content: bytes, name: str) -> web.StreamResponse:
 
 async def scope(call: Call) -> web.StreamResponse:
     """``POST /v1/enterprises/{uscc}/scope-declarations``."""
-    uscc = _uscc(call)
+    uscc = enterprise(call)
     bodies.media_type(call.request, JSON)
     body = await _body(call, call.services.limits.body_bytes)
     return answer(await call.services.enterprises.declare_scope(call.caller, uscc, body))
@@ -85,7 +85,7 @@ async def scope(call: Call) -> web.StreamResponse:
 
 async def status(call: Call) -> web.StreamResponse:
     """``POST /v1/enterprises/{uscc}/status``: people in the body, never in the address."""
-    uscc = _uscc(call)
+    uscc = enterprise(call)
     bodies.media_type(call.request, JSON)
     body = await _body(call, call.services.limits.body_bytes)
     entitlement = call.words["entitlement"]

@@ -5,7 +5,7 @@ Who sees what of an entry:
 ===========  ===========================================  ==============  =======================
 role         entries whose body is shown                  record          others
 ===========  ===========================================  ==============  =======================
-subsidy      of its offices; evidence and adoptions       all disclosed   index and leaf hash
+subsidy      of its offices; evidence, adoptions, merges  all disclosed   index and leaf hash
 auditor      all                                          none disclosed  there are none
 ===========  ===========================================  ==============  =======================
 
@@ -33,7 +33,7 @@ from verifier.web.routes import OBJECT, TEXT, Call, Number, Route, answer, raw, 
 from verifier.web.services import ClaimStep
 
 NDJSON: Final = "application/x-ndjson"
-FOR_ALL: Final = frozenset({"evidence", "adoption"})
+FOR_ALL: Final = frozenset({"evidence", "adoption", "merge"})
 """Kinds of entries that concern no office and hold nothing of anybody."""
 _SLICE: Final = 50
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from verifier.callback import Limits
 from verifier.model.access import Client
 from verifier.model.delivery import Callback, DeliveryOutcome
-from verifier.model.person import LearnerId, Uscc
+from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter, Clock, Digest, NewId
 from verifier.ports.reading import Assertions, Reading
 from verifier.ports.watching import KEPT_FAILURES, Arrivals, Failure
@@ -63,6 +63,37 @@ class Enterprises(Protocol):
         self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
     ) -> dict[str, Any]:
         """Answer for people on the roster whether their month is granted."""
+        ...
+
+
+class Employers(Protocol):
+    """What an enterprise says about its own people besides its roster; errors as for ``Enterprises``."""
+
+    async def release(
+        self, client: Client, uscc: Uscc, who: IdentityClaims, reason: str, entitlement: str = ""
+    ) -> dict[str, Any]:
+        """Give up the month that the enterprise holds for somebody."""
+        ...
+
+    async def object(
+        self,
+        client: Client,
+        uscc: Uscc,
+        who: IdentityClaims,
+        kind: str,
+        topic: str,
+        about: str,
+        text: str,
+    ) -> dict[str, Any]:
+        """Raise a correction, objection or appeal about somebody."""
+        ...
+
+    async def objections(self, uscc: Uscc) -> dict[str, Any]:
+        """Those that the enterprise raised."""
+        ...
+
+    async def objection(self, client: Client, uscc: Uscc, number: str) -> dict[str, Any]:
+        """One that the enterprise raised, with what was said."""
         ...
 
 
@@ -177,6 +208,7 @@ class Services:
     arrivals: Arrivals
     assertions: Assertions
     enterprises: Enterprises
+    employers: Employers
     claims: Claims
     token_key: SigningKey
     answer_key: SigningKey
