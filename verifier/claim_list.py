@@ -4,7 +4,8 @@
 2. The columns are those known from claim forms seen elsewhere (docs/domain.md). The form of this place was
    not found. What this service does not know (bank, account, size, trade, amounts) is left empty, and said
    to be.
-3. Everyone on the list stands in the access log, in the same transaction.
+3. Everyone on the list stands in the access log, in the same transaction. Who contests being listed by the
+   enterprise is not on it.
 4. Every text is a cell of text, also one that a spreadsheet would take for a formula.
 """
 
@@ -127,7 +128,10 @@ def claim_list(
     if not begun:
         raise AccessDenied(Code.SCOPE_INSUFFICIENT, "the enterprise is not admitted")
     name = max(begun, key=lambda fact: (fact.recorded_at, fact.fact_id)).name
-    grants = tx.live_grants(uscc, entitlement, month)
+    # To the enterprise these are strangers, as in its status answers; also where the month is claimed.
+    contested = tx.contested(uscc)
+    live = tx.live_grants(uscc, entitlement, month)
+    grants = [grant for grant in live if grant.employment.learner_id not in contested]
     adopted = tx.newest_adoption("offices")
     offices = load_offices(adopted[1].encode()) if adopted else None
     learners = {grant.employment.learner_id for grant in grants}

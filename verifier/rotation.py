@@ -24,7 +24,7 @@ from verifier.ports.rotating import RotatingTransaction
 T = TypeVar("T")
 PARTS: Final[Mapping[Rotated, tuple[str, ...]]] = {
     Rotated.PEPPER: ("identifiers", "traits"),
-    Rotated.MASTER: ("learners", "deliveries", "documents"),
+    Rotated.MASTER: ("learners", "deliveries", "documents", "facts", "signal_closings"),
 }
 SLICES: Final[Mapping[str, int]] = {
     "identifiers": 500,
@@ -33,6 +33,8 @@ SLICES: Final[Mapping[str, int]] = {
     # Each row is read and written whole; a document may have megabytes.
     "deliveries": 200,
     "documents": 10,
+    "facts": 500,
+    "signal_closings": 500,
 }
 """Rows of one step."""
 

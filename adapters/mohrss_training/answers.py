@@ -68,11 +68,16 @@ NUMBERS: Final[Mapping[Code, int]] = {
     Code.QUOTA_EXCEEDED: 604,
     # rosters
     Code.ROSTER_ROW_INVALID: 701,
+    Code.ROSTER_UNREADABLE: 702,
+    Code.OFFICE_UNKNOWN: 703,
     # records and claims
     Code.ALREADY_CLAIMED: 801,
     Code.RECORD_NOT_CURRENT: 802,
     Code.CLAIM_STATE_REFUSED: 803,
     Code.REVIEW_STATE_REFUSED: 804,
+    Code.MONTH_NOT_HELD: 805,
+    Code.MONTH_CLAIMED: 806,
+    Code.STATE_REFUSED: 807,
     # ledger
     Code.LEDGER_HEAD_MOVED: 901,
     Code.LEDGER_FORK_REFUSED: 902,

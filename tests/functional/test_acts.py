@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -147,8 +147,12 @@ async def test_a_month_that_was_claimed_is_not_taken_back_while_its_listing_is_c
     await world.settle()
     [record] = await world.records()
     await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    desk, march = world.enterprises(), date(2021, 3, 1)
+    assert len((await desk.claim_list(ACME, FACTORY, march))["people"]) == 1
     await worker(world, "learner contest", LI, FACTORY)
     assert await holding(world) == [("claimed", "N-1", FACTORY)]
+    # The list tells its enterprise no more of a stranger than its status does.
+    assert (await desk.claim_list(ACME, FACTORY, march))["people"] == []
     await world.close("listing_contest", "upheld")
     assert await holding(world) == [("clawback_due", "N-1", FACTORY)]
 

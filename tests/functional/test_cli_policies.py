@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.functional.process import eventually, running, settings
+from tests.functional.process import running, settings
 from tests.functional.test_adoption import compromise, source_files
 from tests.functional.test_cli_keys import Office, office, past
 from tests.functional.world import Installation
@@ -239,12 +239,6 @@ async def test_a_running_service_takes_a_policy_up_and_keeps_it_when_it_starts_a
         assert service.rules.policy.digest == digest
         adopted = await service.store.previewing(lambda tx: tx.adoptions("policy"))
         assert [one.digest for one in adopted] == [load(MAIN.encode()).digest, digest]
-
-        # Who looks beside it, without knowing of the service, looks at the same.
-        async def told() -> bool:
-            return (await service.store.backlog()).sweeps != ()
-
-        await eventually(told, "the sweep of the adoption")
     assert "what was adopted counts" in caplog.text
 
 

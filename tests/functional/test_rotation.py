@@ -27,6 +27,7 @@ from verifier import keyfiles, rotation
 from verifier.cli.simulator import Person, person
 from verifier.errors import Code, ConfigurationError, RequestRejected, Unavailable
 from verifier.identity import keyed_index
+from verifier.model.facts import RevocationFact
 from verifier.model.rotation import Phase, Rotated, Turn, Turns
 from verifier.rotation import RotationDesk
 from verifier.sealing import FieldKeys
@@ -40,7 +41,7 @@ T = TypeVar("T")
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明")
 ZHAO = person(3, "赵大海")
-SMALL = {"identifiers": 3, "traits": 2, "learners": 3, "deliveries": 3, "documents": 2}
+SMALL = {name: 2 + place % 2 for place, name in enumerate(rotation.SLICES)}
 """Slices that end in the middle of what a test holds."""
 
 
@@ -568,6 +569,7 @@ async def test_after_a_rotation_of_the_master_key_the_old_one_opens_nothing_that
     await turned.employ(FACTORY, *people)
     for number, someone in enumerate(people):
         await turned.complete(f"N-{number}", someone)
+    await turned.revoke("N-7")  # its reason is under no learner's key
     await turned.settle()
     newest = "select max(delivery_id) from deliveries"
     await turned.sql(f"update deliveries set sealed_body = null where delivery_id = ({newest})")  # noqa: S608
@@ -589,6 +591,10 @@ async def test_after_a_rotation_of_the_master_key_the_old_one_opens_nothing_that
     directory = turned.installation.secrets_dir
     keyfiles.put_in_force(directory, Rotated.MASTER, to)
     turned.store._keys = without(keyfiles.load_fields(directory), masters={1})
+    kind = tables.facts.c.kind == "revocation"
+    [revocation] = await turned.store.read(Intake, lambda tx: tx.facts_where(kind))
+    assert isinstance(revocation, RevocationFact)
+    assert (revocation.number, revocation.reason) == ("N-7", "误发")
     await turned.complete("Z-1", people[1])
     await turned.settle()
     assert [
@@ -724,7 +730,10 @@ def test_every_column_that_begins_with_a_wrapped_key_is_wrapped_anew() -> None:
         for place in re.findall(r'(?:seal|open)\(None, "([a-z_.]+)"', path.read_text(encoding="utf-8"))
     }
     found = {wrapped.place for wrapped in rotating.WRAPPED.values()}
-    assert found == {*sealed, "learners.sealed_key"}
+    apart = {
+        f"{table.name}.sealed_key" for table in tables.metadata.tables.values() if "sealed_key" in table.c
+    }
+    assert found == {*sealed, *apart}
     assert set(rotation.PARTS[Rotated.MASTER]) == set(rotating.WRAPPED)
     assert {wrapped.column for wrapped in rotating.WRAPPED.values()} <= tables.NOT_EVIDENCE
 

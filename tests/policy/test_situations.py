@@ -308,6 +308,8 @@ def test_every_clause_has_situations_for_every_answer_it_can_give() -> None:
         ("person-identified", NotMet),  # whoever it is, may still be found
         ("not-released", Unknown),
         ("not-suspended", NotMet),  # a hold ends
+        ("no-exclusion", NotMet),  # a switch, off here; the further policies have it on in their situations
+        ("no-exclusion", Unknown),
     }
     wanted = {(clause.id, kind) for clause in POLICY.clauses for kind in (Met, NotMet, Unknown)}
     assert wanted - seen == never

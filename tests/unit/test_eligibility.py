@@ -239,6 +239,14 @@ def test_no_completion_at_all_is_refused_without_candidate_or_crash() -> None:
     assert len(material(verdict)) == 32
 
 
+def test_whoever_was_merged_is_refused_under_the_old_id_and_told_where_the_person_is_judged() -> None:
+    case = replace(CASE, completions=(), employments=(), holding=HELD, merged_into=LearnerId("p9"))
+    said = trace(judge(case))
+    assert (said["state"], said["merged_into"]) == ("refused", "p9")
+    assert "✗ 本编号已并入学员 p9，在该编号下判断。" in explain(said)
+    assert material(judge(case)) != material(judge(replace(case, merged_into=None)))
+
+
 def test_who_waits_is_told_that_the_month_is_taken_and_not_by_whom() -> None:
     waiting = candidates(replace(CASE, completions=(done("C2", "2021-04-01"),)))
     (judged,) = [eligibility._judge(facts, POLICY, HELD) for facts in waiting]

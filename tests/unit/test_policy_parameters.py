@@ -66,6 +66,7 @@ def test_the_released_policy_names_every_clause_once_in_the_written_order() -> N
         ("category-in-scope", 1),
         ("not-released", 1),
         ("not-suspended", 1),
+        ("no-exclusion", 1),
         ("one-month", 2),
     ]
 

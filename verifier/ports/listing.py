@@ -62,6 +62,10 @@ class ListingTransaction(Protocol):
         """Grants that hold a month at an enterprise, whether claimed or not."""
         ...
 
+    def contested(self, uscc: Uscc) -> Collection[LearnerId]:
+        """Whose listing by an enterprise is contested, or was found not to count; their whole groups."""
+        ...
+
     def newest_adoption(self, kind: str) -> tuple[str, str] | None:
         """Digest and content of the source form of a kind that was adopted last."""
         ...

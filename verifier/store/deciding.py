@@ -65,10 +65,16 @@ class Deciding(Persons):
 
     def opened(self, row: Mapping[Any, Any]) -> AnyFact:
         """A fact from its row; the learner's key must be loaded."""
-        sealed = row["sealed"]
+        sealed, fact_id = row["sealed"], row["fact_id"]
         if sealed is None:
             return codec.fact(row, None)
-        return codec.fact(row, self.vault.open(row["learner_id"], "facts.sealed", row["fact_id"], sealed))
+        if row["learner_id"] is not None:
+            return codec.fact(row, self.vault.open(row["learner_id"], "facts.sealed", fact_id, sealed))
+        key = row["sealed_key"]
+        opened = (
+            self.vault.open_apart(key, "facts.sealed_key", "facts.sealed", fact_id, sealed) if key else None
+        )
+        return codec.fact(row, opened)
 
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime

@@ -229,10 +229,16 @@ class Intake(Keeping):
         for fact in facts:
             row, personal = codec.columns(fact)
             if personal is not None:
-                row["sealed"] = self.vault.seal(row["learner_id"], "facts.sealed", row["fact_id"], personal)
+                row |= self._sealed(row["learner_id"], row["fact_id"], personal)
             rows.append(row)
         self._count([fact for fact in facts if isinstance(fact, CompletionFact)])
         self.append(tables.facts, rows)
+
+    def _sealed(self, learner: str | None, fact_id: str, personal: bytes) -> dict[str, bytes]:
+        if learner is not None:
+            return {"sealed": self.vault.seal(learner, "facts.sealed", fact_id, personal)}
+        key, sealed = self.vault.seal_apart("facts.sealed_key", "facts.sealed", fact_id, personal)
+        return {"sealed": sealed, "sealed_key": key}
 
     def _count(self, facts: Sequence[CompletionFact]) -> None:
         """Take each completion's unique key. Its revision is our own count under the number.

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import exists, select
 
 from verifier.model.decision import Entitlement
-from verifier.model.facts import AnyFact, CompletionFact, EmploymentFact, FactKind
+from verifier.model.facts import AnyFact, CompletionFact, ContestFact, EmploymentFact, FactKind
 from verifier.model.person import Identifier, IdentifierKind, LearnerId, Uscc
 from verifier.ports.listing import LiveGrant, Upload
 from verifier.store import tables
@@ -75,6 +75,14 @@ class Listing(Access):
             assert isinstance(employment, EmploymentFact)
             found.append(LiveGrant(completion, employment, month, row.office, row.record_id or ""))
         return found
+
+    def contested(self, uscc: Uscc) -> Collection[LearnerId]:
+        """Whose listing by an enterprise is contested, or was found not to count; their whole groups."""
+        table = tables.facts
+        facts = self.facts_where((table.c.uscc == uscc) & (table.c.kind == FactKind.CONTEST.value))
+        contests = [fact for fact in facts if isinstance(fact, ContestFact) and fact.upheld is not False]
+        canonical = set(self.members({fact.learner_id for fact in contests}).values())
+        return set(self.members(canonical))
 
     def _facts(self, wanted: Collection[str]) -> Mapping[str, AnyFact]:
         """Facts by id, superseded or not."""

@@ -32,6 +32,7 @@ from verifier.errors import Code, ConfigurationError
 from verifier.model.rotation import Progress, Rotated, Turn
 from verifier.store import tables
 from verifier.store.session import Session
+from verifier.store.tables_signals import signal_closings
 
 _VERSION_BYTES: Final = 4
 """A wrapped key begins with its version (``verifier.sealing``)."""
@@ -75,6 +76,8 @@ WRAPPED: Final[Mapping[str, Wrapped]] = {
     "learners": Wrapped(tables.learners, "sealed_key"),
     "deliveries": Wrapped(tables.deliveries, "sealed_body"),
     "documents": Wrapped(tables.documents, "sealed_content"),
+    "facts": Wrapped(tables.facts, "sealed_key"),
+    "signal_closings": Wrapped(signal_closings, "sealed_key"),
 }
 
 

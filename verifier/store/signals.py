@@ -20,6 +20,9 @@ from verifier.store.tables_signals import signal_closings, signals
 _OPERATOR: Final = 64
 _WITH_CLOSINGS: Final = signals.outerjoin(signal_closings, signal_closings.c.signal_id == signals.c.signal_id)
 
+_REASON_KEY = "signal_closings.sealed_key"
+"""Where the key stands of a reason that is about an enterprise, and so under no learner's."""
+
 
 class Signals(Access):
     """One transaction that shows or closes signals."""
@@ -69,7 +72,11 @@ class Signals(Access):
             return ""
         self.learner_keys({row.learner_id} - {None})
         place = ("signal_closings.sealed_reason", row.signal_id)
-        opened = self.vault.open(row.learner_id, *place, row.sealed_reason)
+        opened: bytes | None
+        if row.learner_id is None:
+            opened = self.vault.open_apart(row.sealed_key, _REASON_KEY, *place, row.sealed_reason)
+        else:
+            opened = self.vault.open(row.learner_id, *place, row.sealed_reason)
         return "" if opened is None else opened.decode()
 
     def facts_ever(
@@ -103,14 +110,17 @@ class Signals(Access):
             raise Conflict(Code.REVIEW_STATE_REFUSED, "the signal is closed", pointer="signal")
         learner = signal.learner_id
         self.learner_keys({learner} if learner else set())
-        sealed = None
-        if learner is None or not self.vault.erased(learner):
-            place = ("signal_closings.sealed_reason", signal_id)
-            sealed = self.vault.seal(learner, *place, closing.reason.encode())
+        sealed = key = None
+        place, reason = ("signal_closings.sealed_reason", signal_id), closing.reason.encode()
+        if learner is None:
+            key, sealed = self.vault.seal_apart(_REASON_KEY, *place, reason)
+        elif not self.vault.erased(learner):
+            sealed = self.vault.seal(learner, *place, reason)
         row = {
             "signal_id": signal_id,
             "outcome": closing.outcome.value,
             "sealed_reason": sealed,
+            "sealed_key": key,
             "operator": closing.operator[:_OPERATOR],
             "closed_at": closing.closed_at,
         }

@@ -220,6 +220,8 @@ facts = Table(
     Column("supersedes", ID, index=True),
     Column("content", Text, nullable=False),
     Column("sealed", LargeBinary),
+    # The wrapped key of a value that is under no learner's; it may be wrapped anew.
+    Column("sealed_key", LargeBinary),
     Index(None, "uscc", "kind"),
 )
 

@@ -28,6 +28,7 @@ signal_closings = Table(
     Column("signal_id", ID, primary_key=True),
     Column("outcome", String(16), nullable=False),
     Column("sealed_reason", LargeBinary),
+    Column("sealed_key", LargeBinary),
     Column("operator", String(64), nullable=False),
     Column("closed_at", Moment, nullable=False),
 )

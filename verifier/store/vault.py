@@ -97,6 +97,29 @@ class Vault:
         key = new_data_key(self.randbytes)
         return self._wrap(key, aad) + seal(key, value, aad, self.randbytes)
 
+    def seal_apart(self, key_column: str, column: str, row: str, value: bytes) -> tuple[bytes, bytes]:
+        """Encrypt a value that evidence covers, under a data key that stands in a column of its own.
+
+        So the key can be wrapped anew, or destroyed, while the covered bytes stay as they are.
+
+        Args:
+            key_column: ``table.column`` of the wrapped key.
+            column: ``table.column`` of the value.
+            row: the row's key.
+            value: the plaintext.
+
+        Returns:
+            The wrapped key, and the sealed value.
+        """
+        key = new_data_key(self.randbytes)
+        sealed = seal(key, value, associated_data(column, row), self.randbytes)
+        return self._wrap(key, associated_data(key_column, row)), sealed
+
+    def open_apart(self, wrapped: bytes, key_column: str, column: str, row: str, sealed: bytes) -> bytes:
+        """Decrypt what ``seal_apart`` encrypted."""
+        key = self._keys.unwrap(bytes(wrapped), associated_data(key_column, row))
+        return open_sealed(key, bytes(sealed), associated_data(column, row))
+
     def open(self, learner: str | None, column: str, row: str, sealed: bytes) -> bytes | None:
         """Decrypt a column's value; None when the learner's key was destroyed."""
         aad = associated_data(column, row)
