@@ -8,8 +8,9 @@ enterprises list. What must come of everybody follows from the truth alone and i
 
 1. no false merge: under no learner stand completions or roster rows of two numbers;
 2. every true duplicate found: under no two learners stands one number;
-3. no double grant: nobody holds two months, and nobody holds one on another person's completion or at an
-   enterprise that does not list them;
+3. no double grant: nobody holds two months, nobody holds one at an enterprise that does not list them, or
+   on another person's completion whose name does not fit. A mistyped number that is somebody else's
+   of a like name cannot be told from that one's; such grants are counted apart;
 4. everybody's decision is the expected one.
 """
 
@@ -18,10 +19,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -72,7 +74,7 @@ class Somebody:
         parts: the true name's components; one for a Han name.
         own: certificate numbers of completions that bear this person's right number at the end.
         listed: who lists the person.
-        form: how the roster writes the name.
+        form: how the roster writes the name, and ``rostered`` what it writes.
     """
 
     serial: int
@@ -81,6 +83,7 @@ class Somebody:
     listed: tuple[Uscc, ...]
     form: Form = Form.HAN
     own: set[str] = field(default_factory=set)
+    rostered: str = ""
 
     def written(self, form: Form, random: Random) -> str:
         """The name in one of its forms."""
@@ -227,9 +230,9 @@ async def run(world: World, population: Population, random: Random) -> None:
 def _rosters(population: Population, random: Random) -> dict[Uscc, list[dict[str, str]]]:
     firms: dict[Uscc, list[dict[str, str]]] = defaultdict(list)
     for one in population.people:
+        one.rostered = one.written(one.form, random)
         for uscc in one.listed:
-            who = Person(one.number, one.written(one.form, random))
-            firms[uscc].append(row(who, post=one.number))
+            firms[uscc].append(row(Person(one.number, one.rostered), post=one.number))
     return firms
 
 
@@ -254,7 +257,8 @@ class Figures:
     """What came of it.
 
     Attributes:
-        wrong: people whose decision is not the expected one.
+        fitting: grants on a certificate with a mistyped number whose owner has a like name.
+        wrong: serial numbers of people whose decision is not the expected one.
         questioned: people with a name question, by the form in which their roster writes them.
     """
 
@@ -266,6 +270,7 @@ class Figures:
     false_merges: int
     missed_duplicates: int
     double_grants: int
+    fitting: int
     wrong: tuple[int, ...]
     granted: int
     pending: int
@@ -288,13 +293,13 @@ async def compared(world: World, population: Population) -> Figures:
     held = [(number, uscc) for _, _, number, uscc in await world.slots()]
     holders = Counter(truth[number] for number, _ in held)
     by_number = {one.number: one for one in population.people}
-    foreign = [
+    borne_by = {one.number: one.name for one in sorted(population.sent, key=lambda one: one.revision)}
+    foreign = {number for number, uscc in held if not _is_own(number, uscc, truth[number], by_number)}
+    fitting = {
         number
         for number, uscc in held
-        if truth[number] not in by_number
-        or number not in by_number[truth[number]].own
-        or uscc not in by_number[truth[number]].listed
-    ]
+        if number in foreign and _fits(borne_by[number], uscc, by_number.get(truth[number]))
+    }
     states = await _states(world, learners)
     wrong = tuple(
         one.serial
@@ -309,12 +314,28 @@ async def compared(world: World, population: Population) -> Figures:
         corrected=population.corrected,
         false_merges=sum(len(found) > 1 for found in numbers.values()),
         missed_duplicates=sum(len(found) > 1 for found in learners.values()),
-        double_grants=sum(count > 1 for count in holders.values()) + len(foreign),
+        double_grants=sum(count > 1 for count in holders.values()) + len(foreign - fitting),
+        fitting=len(fitting),
         wrong=tuple(wrong),
         granted=len(held),
         pending=sum(state == "pending" for state in states.values()),
         questioned=await _questioned(world, learners, population.people),
     )
+
+
+def _is_own(number: str, uscc: Uscc, truth: str, people: Mapping[str, Somebody]) -> bool:
+    holder = people.get(truth)
+    return holder is not None and number in holder.own and uscc in holder.listed
+
+
+def _fits(name: str, uscc: Uscc, holder: Somebody | None) -> bool:
+    """Whether the name on a certificate could be the one that the holder's roster writes."""
+    if holder is None or uscc not in holder.listed:
+        return False
+    first, second = (re.split(f"[{_SEPARATORS}]", one) for one in (name, holder.rostered))
+    both = min(len(first), len(second))
+    one, other = "".join(first[:both]), "".join(second[:both])
+    return len(one) == len(other) and all(a == b or "▀" in {a, b} for a, b in zip(one, other, strict=True))
 
 
 async def _states(world: World, learners: dict[str, set[str]]) -> dict[str, str]:
@@ -370,7 +391,9 @@ def shown(figures: Figures, seconds: float, seed: int) -> str:
         "false merges": figures.false_merges,
         "duplicates missed": figures.missed_duplicates,
         "double grants": figures.double_grants,
+        "grants on a mistyped number of somebody of a like name": figures.fitting,
         "unexpected decisions": len(figures.wrong),
+        "of people": ", ".join(map(str, figures.wrong[:20])) or "none",
         "people with a name question": asked,
     }
     told = [f"  {name}: {value}" for name, value in lines.items()]
