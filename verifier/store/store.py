@@ -54,6 +54,7 @@ from verifier.store.rotating import Rotating
 from verifier.store.session import Session
 from verifier.store.signals import Signals
 from verifier.store.subject import Subject
+from verifier.store.trying import Trying
 from verifier.store.vault import Vault
 from verifier.store.watching import Watching
 from verifier.traits import Shared
@@ -182,7 +183,7 @@ class Store:
 
     async def trying(self, work: Callable[[Acting], T]) -> T:
         """A writing transaction that leaves nothing behind."""
-        return await self._run(self.database.try_out, Acting, work)
+        return await self._run(self.database.try_out, Trying, work)
 
     async def acting(self, work: Callable[[ActingTransaction], T]) -> T:
         """A transaction of somebody's act about a person."""
