@@ -348,8 +348,15 @@ def _expected(one: Somebody, population: Population) -> set[str]:
     if one.own:
         # A second roster that came after the grant leaves it; one before it keeps it waiting.
         return {"granted"} if len(one.listed) == 1 else {"granted", "pending"}
-    # Nothing of their own arrived; somebody else's certificate may have borne their number.
-    return {"pending"} if _borne(population).get(one.number) else {"none"}
+    # Nothing of their own arrived. Somebody else's certificate may bear their number, or have borne it until
+    # it was corrected: then what was pending was refused.
+    if _borne(population).get(one.number):
+        return {"pending"}
+    return {"none", "refused"} if _once_borne(population, one.number) else {"none"}
+
+
+def _once_borne(population: Population, number: str) -> bool:
+    return any(sent.truth == number for sent in population.sent)
 
 
 _BORNE: dict[int, dict[str, list[Sent]]] = {}
