@@ -252,3 +252,43 @@ async def test_a_decision_on_an_erased_persons_facts_says_so_also_where_they_wer
     assert (await world.store.replaying(partial(_replayed, decision=before))).same is True
     found = await world.store.replaying(partial(_replayed, decision=newest))
     assert (found.same, found.why_not) == (None, "the evidence was lawfully erased")
+
+
+async def test_while_money_paid_under_one_number_is_not_returned_the_month_is_free_under_none(
+    world: World,
+) -> None:
+    await world.adopt()
+    await world.employ(FACTORY, OLD, NEW)
+    await world.complete("N-1", OLD)
+    world.now += timedelta(minutes=1)
+    await world.complete("N-2", NEW)
+    await world.settle()
+    first, second = await world.records()
+    for record in (first, second):
+        await world.claims.claim(BUREAU, record.record_id, f"pay-{record.record_id}")
+        await world.claims.step(BUREAU, record.record_id, "paid", "已支付")
+    await merge(world, OLD, NEW)
+    # The subsidy system takes the first payment back, and the second is still out.
+    await world.claims.step(BUREAU, first.record_id, "returned", "已退回")
+    await world.evaluate()
+    assert await holding(world) == {"N-2": "clawback_due"}
+    assert (await world.states(OLD))[-1] == "pending"
+    [(newest,)] = await world.sql(
+        "select decision_id from decisions where learner_id = :who order by revision desc limit 1",
+        who=await world.learner(OLD),
+    )
+    assert (await world.store.replaying(partial(_replayed, decision=newest))).same is True
+    await world.claims.step(BUREAU, second.record_id, "returned", "已退回")
+    await world.evaluate()
+    assert list((await holding(world)).values()) == ["granted"]
+    assert await world.fsck() == []
+
+
+async def test_two_who_are_known_by_no_identifier_are_not_merged(small_world: World) -> None:
+    world = small_world
+    await world.employ(FACTORY, OLD, NEW)
+    await world.sql("update identifiers set kind = 'provisional'")
+    with pytest.raises(Conflict) as refused:
+        await merge(world, OLD, NEW)
+    assert refused.value.code is Code.REVIEW_STATE_REFUSED
+    assert await world.sql("select 1 from merged") == []

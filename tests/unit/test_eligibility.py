@@ -45,6 +45,7 @@ from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import BEIJING, beijing_date
 from verifier.model.trust import Recognition
 from verifier.policy import ClauseFacts, Policy, load, rules
+from verifier.policy.parameters import MOST_NAMES
 
 RAW: Final = (
     Path(__file__).parents[2] / "verifier/policy/parameters/online-training-month.toml"
@@ -245,6 +246,17 @@ def test_whoever_was_merged_is_refused_under_the_old_id_and_told_where_the_perso
     assert (said["state"], said["merged_into"]) == ("refused", "p9")
     assert "✗ 本编号已并入学员 p9，在该编号下判断。" in explain(said)
     assert material(judge(case)) != material(judge(replace(case, merged_into=None)))
+
+
+def test_counting_the_names_under_one_number_ends_at_its_bound() -> None:
+    letters = [chr(0x4E00 + place) for place in range(60)]
+    rows = tuple(
+        employed(start=date(2021, 1, 1 + place % 28), name=f"{letters[place]}{letters[59 - place]}")
+        for place in range(30)
+    )
+    case = replace(CASE, employments=rows)
+    assert CaseView.of(case, POLICY.entitlement).names == MOST_NAMES == 20
+    assert answers(judge(case))["same-person"].outcome.why.startswith("同一证件号码下出现多个互不相干的姓名")
 
 
 def test_who_waits_is_told_that_the_month_is_taken_and_not_by_whom() -> None:
