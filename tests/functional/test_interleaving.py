@@ -18,7 +18,7 @@ from typing import Final
 import pytest
 
 from tests.functional.test_adoption import SINCE, stolen, take_up
-from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World, row
+from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over, row
 from tests.population import seeded
 from verifier import merging, pipeline
 from verifier.cli.simulator import Person, person
@@ -128,8 +128,7 @@ async def at_once(world: World, *causes: Cause) -> None:
     await world.evaluate()
 
 
-@pytest.mark.parametrize(("one", "other"), list(combinations_with_replacement(CAUSES, 2)))
-async def test_two_causes_at_once_lose_no_re_evaluation(world: World, one: str, other: str) -> None:
+async def together(world: World, one: str, other: str) -> None:
     await begun(world)
     if "part" in {one, other}:
         await merge(world)
@@ -137,6 +136,20 @@ async def test_two_causes_at_once_lose_no_re_evaluation(world: World, one: str, 
     assert await unsettled(world) == []
     assert await world.sql("select 1 from due") == []
     assert await world.fsck() == []
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations_with_replacement(CAUSES, 2)))
+async def test_two_causes_at_once_lose_no_re_evaluation(
+    postgresql: str, installation: Installation, one: str, other: str
+) -> None:
+    world = await over(postgresql, installation)
+    await together(world, one, other)
+    await world.store.database.close()
+
+
+@pytest.mark.parametrize("one", CAUSES)
+async def test_nor_do_they_where_one_writes_at_a_time(small_world: World, one: str) -> None:
+    await together(small_world, one, "merge")
 
 
 async def test_a_cause_that_tells_nobody_is_found_by_this_check(world: World) -> None:

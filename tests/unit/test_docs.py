@@ -12,6 +12,7 @@ import pytest
 from adapters import ADAPTERS
 from verifier.cli import parser
 from verifier.errors import CATALOGUE, Code
+from verifier.policy import CLAUSES
 from verifier.settings import PREFIX, Settings
 from verifier.web.errors import STATUS
 from verifier.web.server import ROUTES
@@ -125,6 +126,13 @@ def error_rows() -> str:
         said = CATALOGUE[code]
         lines.append(f"| `{code}` | {STATUS[code]} | {said.party} | {said.zh} | {said.en} |")
     return "\n".join(lines)
+
+
+def test_every_clause_stands_in_the_notices_tables_in_both_languages() -> None:
+    chinese, _, english = TEXTS[ROOT / "docs" / "notice.md"].partition("## In English")
+    for clause in {name for name, _ in CLAUSES}:
+        assert f"| `{clause}` |" in chinese, clause
+        assert f"| `{clause}` |" in english, clause
 
 
 def test_every_error_code_is_documented() -> None:
