@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from verifier.errors import AccessDenied, Code, Conflict, RequestRejected
 from verifier.model.decision import Entitlement, ReviewNeed
@@ -34,6 +34,8 @@ from verifier.model.facts import (
 from verifier.model.person import LearnerId, Uscc
 from verifier.ports import NewId
 from verifier.ports.acting import ActingTransaction, Month
+
+Act = TypeVar("Act", ContestFact, ReleaseFact, HoldFact)
 
 LONGEST_HOLD: Final = timedelta(days=180)
 """Ours: no text says how long a reviewer may suspend."""
@@ -137,15 +139,13 @@ def take_contest_back(tx: ActingTransaction, said: Said, uscc: Uscc, *, new_id: 
 
 def answered(before: ContestFact, said: Said, *, upheld: bool, new_id: NewId) -> ContestFact:
     """A contest with its answer."""
-    return replace(
-        before,
-        fact_id=FactId(new_id()),
-        reason=said.reason,
-        recorded_at=said.at,
-        source=said.source,
-        upheld=upheld,
-        supersedes=before.fact_id,
-    )
+    return _next_state(before, said, new_id, upheld=upheld)
+
+
+def _next_state(fact: Act, said: Said, new_id: NewId, **members: bool) -> Act:
+    """An act with what was said of it since; it supersedes what stood there."""
+    stated: dict[str, Any] = {"reason": said.reason, "recorded_at": said.at, "source": said.source, **members}
+    return replace(fact, fact_id=FactId(new_id()), supersedes=fact.fact_id, **stated)
 
 
 def _contest(tx: ActingTransaction, group: Collection[LearnerId], uscc: Uscc) -> ContestFact | None:
@@ -219,20 +219,7 @@ def take_release_back(
     ]
     if not standing:
         raise Conflict(Code.STATE_REFUSED, "nothing was released here at this wish", pointer="uscc")
-    tx.add_facts(
-        [
-            replace(
-                fact,
-                fact_id=FactId(new_id()),
-                reason=said.reason,
-                recorded_at=said.at,
-                source=said.source,
-                withdrawn=True,
-                supersedes=fact.fact_id,
-            )
-            for fact in standing
-        ]
-    )
+    tx.add_facts([_next_state(fact, said, new_id, withdrawn=True) for fact in standing])
     tx.put_due(group, "release", said.at)
     return len(standing)
 
@@ -298,19 +285,6 @@ def lift_hold(tx: ActingTransaction, said: Said, *, new_id: NewId) -> int:
     ]
     if not standing:
         raise Conflict(Code.STATE_REFUSED, "nothing is held", pointer="learner")
-    tx.add_facts(
-        [
-            replace(
-                fact,
-                fact_id=FactId(new_id()),
-                reason=said.reason,
-                recorded_at=said.at,
-                source=said.source,
-                lifted=True,
-                supersedes=fact.fact_id,
-            )
-            for fact in standing
-        ]
-    )
+    tx.add_facts([_next_state(fact, said, new_id, lifted=True) for fact in standing])
     tx.put_due(group, "hold", said.at)
     return len(standing)
