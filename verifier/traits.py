@@ -18,7 +18,6 @@ T6. A value that more than ``MOST_PEOPLE`` people share, or that more than ``MOS
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -28,7 +27,6 @@ from verifier.model.person import (
     ClaimedKind,
     Identifier,
     IdentityClaims,
-    LearnerId,
     PersonName,
     Trait,
     TraitKind,
@@ -47,22 +45,6 @@ _BETWEEN_DIGITS: Final = re.compile("(?<=[0-9])[ -](?=[0-9])")
 _MAINLAND: Final = re.compile(r"(?:\+86|0086|86)(1[0-9]{10})")
 _PHONE: Final = re.compile(r"\+?[0-9]{5,20}")
 _DAY: Final = re.compile("([0-9]{4})(?:([0-9]{2})([0-9]{2})|[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?)")
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """A value that more people bear than one person can.
-
-    Attributes:
-        people: how many identified people bear it.
-        unidentified: how many learners bear it whom nobody has identified.
-        learners: some of them, by id.
-    """
-
-    kind: TraitKind
-    people: int
-    unidentified: int
-    learners: tuple[LearnerId, ...] = field(default=())
 
 
 def is_shared(people: int, unidentified: int) -> bool:

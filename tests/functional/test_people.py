@@ -252,7 +252,7 @@ async def test_what_was_decided_before_and_after_a_correction_is_replayed(world:
     await run(world, "objection answer", number=opened["number"], outcome="upheld", text="属实")
     await worker(world, "learner release", OLD, FACTORY, withdraw="yes")
     for (decision,) in await world.sql("select decision_id from decisions"):
-        found = await world.store.replaying(lambda tx, one=decision: replay.replay(tx, one))  # type: ignore[misc]
+        found = await world.store.replaying(lambda tx, one=decision: replay.replay(tx, one))  # type: ignore[misc] # no type for such a lambda
         assert found.same is True
 
 

@@ -572,7 +572,7 @@ async def test_after_a_rotation_of_the_master_key_the_old_one_opens_nothing_that
     await turned.revoke("N-7")  # its reason is under no learner's key
     await turned.settle()
     newest = "select max(delivery_id) from deliveries"
-    await turned.sql(f"update deliveries set sealed_body = null where delivery_id = ({newest})")  # noqa: S608
+    await turned.sql(f"update deliveries set sealed_body = null where delivery_id = ({newest})")  # noqa: S608 - ours
     erased = await turned.learner(people[0])
     await turned.sql("update learners set sealed_key = null where learner_id = :who", who=erased)
     before = await turned.sql("select learner_id, sealed_key from learners order by learner_id")

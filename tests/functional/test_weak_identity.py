@@ -210,9 +210,6 @@ async def test_a_value_that_too_many_people_bear_proposes_nobody_and_is_flagged(
     assert shown["proposed"] == []
     [trait] = shown["traits"]
     assert trait == {"kind": "name_birth", "shared": True, "people": len(people), "unidentified": 0}
-    [shared] = await world.store.shared_traits(10)
-    assert (shared.kind.value, shared.people, shared.unidentified) == ("name_birth", len(people), 1)
-    assert set(shared.learners) == {await world.learner(one) for one in people}
 
 
 async def test_an_answer_that_is_none_is_refused(world: World) -> None:

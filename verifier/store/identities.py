@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, select
 
 from verifier.model.facts import CompletionFact, EmploymentFact, FactKind
 from verifier.model.person import Identifier, IdentifierKind, LearnerId, PersonName, TraitKind
@@ -13,7 +13,6 @@ from verifier.ports.identities import ABOUT_NAMES, Asked, Borne, Named
 from verifier.store import tables
 from verifier.store.merging import Merging
 from verifier.store.session import chunks
-from verifier.traits import MOST_PEOPLE, MOST_UNIDENTIFIED, Shared, is_shared
 
 _LOOKED_AT = 200
 """Bearers of one value that are looked at: many times as many as may share it."""
@@ -84,28 +83,6 @@ class Identities(Merging):
         judged = {members[learner] for learner in learners}
         strong = {LearnerId(one) for chunk in chunks(judged) for one in self._strong(chunk)}
         return frozenset(strong), len(judged - strong)
-
-    def shared_traits(self, limit: int) -> Sequence[Shared]:
-        """Values that more people bear than one person can, the most widely borne first.
-
-        It looks at every trait: for a report, not for a callback.
-        """
-        table = tables.traits
-        rows = self.connection.execute(
-            select(table.c.kind, table.c.blind_index)
-            .where(table.c.pepper_version == self.turns.pepper.lookup)
-            .group_by(table.c.kind, table.c.blind_index)
-            .having(func.count() > min(MOST_PEOPLE, MOST_UNIDENTIFIED))
-            .order_by(func.count().desc(), table.c.kind, table.c.blind_index)
-            .limit(limit)
-        ).all()
-        found = []
-        for kind, index in rows:
-            borne = self._borne(kind, index, ())
-            if borne.more or is_shared(len(borne.people), borne.unidentified):
-                some = tuple(sorted(borne.people))
-                found.append(Shared(borne.kind, len(borne.people), borne.unidentified, some))
-        return found
 
     # --- the report on names
 

@@ -57,7 +57,6 @@ from verifier.store.subject import Subject
 from verifier.store.trying import Trying
 from verifier.store.vault import Vault
 from verifier.store.watching import Watching
-from verifier.traits import Shared
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Session)
@@ -208,10 +207,6 @@ class Store:
     async def reporting(self, work: Callable[[ReportTransaction], T]) -> T:
         """A reading transaction of a report on people."""
         return await self.read(Identities, work)
-
-    async def shared_traits(self, limit: int) -> Sequence[Shared]:
-        """Values weaker than an identifier that more people bear than one person can."""
-        return await self.read(Identities, lambda tx: tx.shared_traits(limit))
 
     async def previewing(self, work: Callable[[Access], T]) -> T:
         """A reading transaction that tries out what is not adopted yet."""
