@@ -26,8 +26,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import rfc8785
-
 from verifier.candidates import CaseView
 from verifier.errors import Code, ConfigurationError
 from verifier.model.decision import (
@@ -53,6 +51,7 @@ from verifier.model.facts import (
 from verifier.model.time import beijing_date, covers, iso
 from verifier.policy import PROOFS, ClauseFacts, Policy
 from verifier.policy.wording import explain
+from verifier.signatures import strict_json
 
 __all__ = ["evaluate", "explain", "material", "trace"]
 
@@ -344,4 +343,4 @@ def material(verdict: Verdict) -> bytes:
     ]
     kept["pins"] = {key: said["pins"][key] for key in ("policy", "parameters")}
     kept |= {key: said[key] for key in ("merged_into",) if key in said}
-    return hashlib.sha256(rfc8785.dumps(kept)).digest()
+    return hashlib.sha256(strict_json.canonical(kept)).digest()

@@ -22,12 +22,12 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-import rfc8785
 from cryptography.exceptions import InvalidSignature
 
-from verifier.errors import AccessDenied, Code, LedgerRefused
+from verifier.errors import AccessDenied, Code, LedgerRefused, RequestRejected
 from verifier.merkle import Frontier, leaf_hash
 from verifier.model.ledger import HASH_BYTES, TILE_WIDTH, Checkpoint, NodeReader, Tile
+from verifier.signatures import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -333,8 +333,8 @@ def parse_entry_bundle(bundle: bytes) -> list[bytes]:
 
 def _canonical(value: dict[str, Any]) -> bytes:
     try:
-        return rfc8785.dumps(value)
-    except (rfc8785.CanonicalizationError, UnicodeEncodeError):
+        return strict_json.canonical(value)
+    except RequestRejected:
         # The library's message may name the value: it is not repeated, nor kept as the cause.
         raise _refused("the fields have no canonical form") from None
 

@@ -16,8 +16,6 @@ from datetime import datetime
 from hashlib import sha256
 from operator import attrgetter
 
-import rfc8785
-
 from verifier import cases, eligibility
 from verifier.errors import AccessDenied, Code
 from verifier.identity import COMPARED_ALIKE
@@ -26,6 +24,7 @@ from verifier.model.decision import Holding, Pins
 from verifier.model.facts import AdmissionFact, RevocationFact, ScopeFact
 from verifier.policy import Policy, load
 from verifier.ports.replaying import ReplayTransaction, StoredDecision
+from verifier.signatures import strict_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def _again(
         frozenset(decision.trace.get("others", ())),
     )
     verdict = eligibility.evaluate(register.applied_to(case), policy, pins)
-    return rfc8785.dumps(eligibility.trace(verdict))
+    return strict_json.canonical(eligibility.trace(verdict))
 
 
 def _holding(tx: ReplayTransaction, decision: StoredDecision) -> Holding | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import pytest
@@ -125,8 +126,18 @@ def test_the_faster_way_is_taken_at_all() -> None:
     assert strict_json._plain_object('{"iss":"甲","n":1,"t":true,"o":null}'.encode()) is not None
 
 
-@given(OBJECTS)
-def test_the_canonical_form_is_that_of_the_reference(value: dict[str, Any]) -> None:
+@given(
+    st.recursive(
+        VALUES,
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.lists(inner, max_size=3).map(tuple)
+            | st.dictionaries(NAMES, inner, max_size=3)
+        ),
+        max_leaves=8,
+    )
+)
+def test_the_canonical_form_is_that_of_the_reference(value: Any) -> None:
     try:
         expected: bytes | None = rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):
@@ -142,6 +153,19 @@ def test_every_character_is_written_as_the_reference_writes_it() -> None:
     for start in range(0, 0x110000, 0x100):
         text = "".join(map(chr, range(start, start + 0x100))) if not 0xD800 <= start < 0xE000 else ""
         assert strict_json.canonical({"a": text}) == rfc8785.dumps({"a": text})
+
+
+class Word(StrEnum):
+    GRANTED = "granted"
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("value", [Word.GRANTED, Text("a"), {"a": [Word.GRANTED]}, {"b": Text("·")}])
+def test_a_subclass_of_text_is_written_as_the_text(value: Any) -> None:
+    assert strict_json.canonical(value) == rfc8785.dumps(value)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,27 @@ def _is_plain(value: object) -> TypeGuard[dict[str, JsonValue]]:
     return {*map(type, value)} == {str} and "".join(value).isascii()
 
 
+def _is_unambiguous(value: object) -> bool:
+    """Whether every encoder that sorts keys writes it alike: no decimals, all keys in ASCII.
+
+    The others differ in decimals (RFC 8785, section 3.2.2.3) and in the order of characters beyond U+FFFF
+    (section 3.2.3).
+    """
+    if isinstance(value, str):
+        return type(value) is str  # the faster encoder takes no subclass
+    if isinstance(value, bool) or value is None:
+        return True
+    if isinstance(value, int):
+        return type(value) is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
+    if isinstance(value, dict):
+        return all(map(_is_ascii, value)) and all(map(_is_unambiguous, value.values()))
+    return isinstance(value, list | tuple) and all(map(_is_unambiguous, value))
+
+
+def _is_ascii(name: object) -> bool:
+    return type(name) is str and name.isascii()
+
+
 def _plain_object(raw: bytes) -> dict[str, JsonValue] | None:
     """A flat object, if the document is written as an encoder writes it; else None: then nothing is said.
 
@@ -197,13 +218,16 @@ def _refuse_lone_surrogates(value: JsonValue) -> None:
         _refuse("a string holds a lone surrogate")
 
 
-def canonical(value: JsonValue) -> bytes:
+def canonical(value: object) -> bytes:
     """The canonical form of a JSON value (RFC 8785).
+
+    Args:
+        value: as ``loads`` returns it; a tuple stands for a list.
 
     Raises:
         RequestRejected: ``json_invalid``: the value has no canonical form, which nothing from ``loads`` does.
     """
     try:
-        return _sorted.encode(value) if _is_plain(value) else rfc8785.dumps(value)
+        return _sorted.encode(value) if _is_unambiguous(value) else rfc8785.dumps(value)  # type: ignore[arg-type] # refuses what is no JSON
     except (rfc8785.CanonicalizationError, UnicodeEncodeError):
         _refuse("the value has no canonical form")

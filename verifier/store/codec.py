@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import rfc8785
 
 from verifier.model.facts import (
     AdmissionFact,
@@ -27,6 +26,7 @@ from verifier.model.facts import (
     RevocationFact,
     ScopeFact,
 )
+from verifier.signatures import strict_json
 
 _KINDS: dict[FactKind, type[AnyFact]] = {
     FactKind.COMPLETION: CompletionFact,
@@ -95,7 +95,7 @@ def columns(fact: AnyFact) -> tuple[dict[str, Any], bytes | None]:
         "source_kind": fact.source.kind,
         "source_reference": fact.source.reference,
         "supersedes": getattr(fact, "supersedes", None),
-        "content": rfc8785.dumps(members).decode(),
+        "content": strict_json.canonical(members).decode(),
     }
     return row, sealed
 

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import rfc8785
 from sqlalchemy import ColumnElement, and_, delete, exists, func, select, tuple_, update
 
 from verifier.cases import assemble
@@ -24,6 +23,7 @@ from verifier.model.facts import (
 )
 from verifier.model.person import LearnerId, Uscc
 from verifier.ports.intake import LatestTrace, NewDecision
+from verifier.signatures import strict_json
 from verifier.store import codec, tables
 from verifier.store.engine import Restart
 from verifier.store.persons import Persons
@@ -31,6 +31,26 @@ from verifier.store.session import chunks, review_digest
 
 GRANTED, CLAIMED, PAID, CLAWBACK = "granted", "claimed", "paid", "clawback_due"
 """States of a slot. ``paid`` and ``claimed`` keep the month even when the grant is revoked."""
+
+
+def _holder(new: NewDecision) -> dict[str, Any]:
+    """By what a grant holds its month; empty where nothing is granted."""
+    if new.state is not State.GRANTED or new.completion is None or new.uscc is None:
+        return {}
+    return {
+        "decision_id": new.decision_id,
+        "issuer": new.completion.issuer,
+        "number_scope": new.completion.number_scope,
+        "number": new.completion.number,
+        "uscc": new.uscc,
+    }
+
+
+def _given(new: NewDecision) -> list[dict[str, Any]]:
+    """The slot of a month that nobody held, if it is given now."""
+    fresh = {"learner_id": new.learner_id, "entitlement": new.entitlement, "state": GRANTED}
+    holder = _holder(new)
+    return [{**fresh, **holder}] if holder else []
 
 
 class Deciding(Persons):
@@ -212,7 +232,7 @@ class Deciding(Persons):
                 "state": new.state.value,
                 "decided_at": new.decided_at,
                 "material": new.material,
-                "trace": rfc8785.dumps(dict(new.trace)).decode(),
+                "trace": strict_json.canonical(dict(new.trace)).decode(),
                 "completion_fact": new.completion.fact_id if new.completion else None,
                 "uscc": new.uscc,
                 "dispatched_by": new.dispatched_by,
@@ -224,9 +244,17 @@ class Deciding(Persons):
         self.append(tables.decisions, rows)
         held = self._slots({new.learner_id for new in decisions})
         announced: list[tuple[str, str, Mapping[str, Any]]] = []
+        fresh: list[dict[str, Any]] = []
         for new in decisions:
             announced.append(("decision", new.decision_id, {}))
-            announced += self._move_slot(new, held.get((new.learner_id, new.entitlement)))
+            before = held.get((new.learner_id, new.entitlement))
+            if before is None:
+                fresh += _given(new)
+            else:
+                announced += self._move_slot(new, *before)
+        if fresh:
+            # One call for all of them: most decisions are somebody's first.
+            self.connection.execute(tables.slots.insert(), fresh)
         if decisions:
             self.announce_all(announced, decisions[0].decided_at)
 
@@ -240,24 +268,12 @@ class Deciding(Persons):
         return found
 
     def _move_slot(
-        self, new: NewDecision, held: tuple[str, str | None] | None
+        self, new: NewDecision, state: str, claim: str | None
     ) -> list[tuple[str, str, Mapping[str, Any]]]:
-        """Give, keep, free or call back the month; what must be announced of it."""
+        """Keep, free or call back a month that is held; what must be announced of it."""
         slots = tables.slots
         mine = and_(slots.c.learner_id == new.learner_id, slots.c.entitlement == new.entitlement)
-        if new.state is State.GRANTED and new.completion is not None and new.uscc is not None:
-            holder = {
-                "decision_id": new.decision_id,
-                "issuer": new.completion.issuer,
-                "number_scope": new.completion.number_scope,
-                "number": new.completion.number,
-                "uscc": new.uscc,
-            }
-            if held is None:
-                fresh = {"learner_id": new.learner_id, "entitlement": new.entitlement, "state": GRANTED}
-                self.connection.execute(slots.insert().values(**fresh, **holder))
-                return []
-            state, claim = held
+        if holder := _holder(new):
             if state != CLAWBACK or claim is None:
                 self.connection.execute(update(slots).where(mine).values(**holder))
                 return []
@@ -265,9 +281,6 @@ class Deciding(Persons):
             before = PAID if self._is_paid(claim) else CLAIMED
             self.connection.execute(update(slots).where(mine).values(**holder, state=before))
             return [("clawback", claim, {**self._clawback(new, claim), "withdrawn": True})]
-        if held is None:
-            return []
-        state, claim = held
         if state == GRANTED:
             self.connection.execute(delete(slots).where(mine))
         if state not in {CLAIMED, PAID} or claim is None:

@@ -14,7 +14,6 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import rfc8785
 from sqlalchemy import and_, delete, func, select, tuple_, update
 from typing_extensions import override
 
@@ -23,6 +22,7 @@ from verifier.model.facts import AnyFact, CompletionFact, EmploymentFact, FactKi
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.signals import Finding, Former, Person
 from verifier.ports.signals import Check, Cursor, Slice
+from verifier.signatures import strict_json
 from verifier.store import codec, tables
 from verifier.store.session import chunks
 from verifier.store.signals import Signals
@@ -290,7 +290,7 @@ class Looking(Signals):
                 "learner_id": found.learner_id,
                 "uscc": found.uscc,
                 "about": json.dumps(found.about),
-                "details": rfc8785.dumps(dict(found.details)).decode(),
+                "details": strict_json.canonical(dict(found.details)).decode(),
                 "subject_digest": digest,
                 "rules": rules,
                 "thresholds": thresholds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -35,13 +36,15 @@ def plain(value: Any) -> str | int | bytes | bool | None:
     return result
 
 
+@cache
+def _covered_columns(table: Table) -> tuple[str, ...]:
+    # SQLAlchemy's names are a kind of text of their own, which canonical JSON would be slow to write.
+    return tuple(str(column.name) for column in table.columns if column.name not in tables.NOT_EVIDENCE)
+
+
 def covered(table: Table, row: Mapping[str, Any]) -> dict[str, str | int | bytes | bool | None]:
     """The columns of a row that its evidence covers."""
-    return {
-        column.name: plain(row.get(column.name))
-        for column in table.columns
-        if column.name not in tables.NOT_EVIDENCE
-    }
+    return {name: plain(row.get(name)) for name in _covered_columns(table)}
 
 
 def row_key(table: Table, row: Mapping[str, Any]) -> str:
@@ -120,7 +123,7 @@ class Session:
                     "source_table": table.name,
                     "source_key": row_key(table, row),
                     "salt": salt,
-                    "digest": row_digest(salt, table.name, covered(table, row)),
+                    "digest": row_digest(salt, str(table.name), covered(table, row)),
                     "position": None,
                 }
             )
