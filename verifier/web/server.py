@@ -17,7 +17,7 @@ from typing import Final
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from verifier.errors import Code, RequestRejected, Unavailable
-from verifier.web import callbacks, employers, enterprises, errors, feed, ledger, oauth, openapi
+from verifier.web import callbacks, claims, employers, enterprises, errors, feed, ledger, oauth, openapi
 from verifier.web.connections import Runner
 from verifier.web.routes import OBJECT, Call, Route, answer, query
 from verifier.web.services import HttpLimits, Services
@@ -38,6 +38,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *enterprises.ROUTES,
     *employers.ROUTES,
     *feed.ROUTES,
+    *claims.ROUTES,
     *ledger.ROUTES,
     Route("GET", "/openapi.json", _described, "本文档 · This document", gives={"application/json": OBJECT}),
 )
