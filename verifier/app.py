@@ -56,6 +56,7 @@ from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
 from verifier.web import admin, server
 from verifier.web.errors import audit
 from verifier.web.services import HttpLimits, Services, TryOut
+from verifier.web.waiting import Growth
 from verifier.workbooks import Workbooks
 from verifier.workers import Crew
 
@@ -238,7 +239,8 @@ def compose(settings: Settings) -> Service:
     receiving = Receiving(store.documents, group.submit, rulebooks, digest, now, apart, threads)
     rereading = Rereading(store, lambda: by_slug, rulebooks, digest, now, new_id, apart)
     crew.add("evaluator", lambda: evaluator.step(store, rulebooks, clock=now, new_id=new_id))
-    crew.add("issuer", issuer.step)
+    growth = Growth()
+    crew.add("issuer", lambda: _heard(issuer, growth))
     crew.add("rereader", rereading.step)
     stack = AsyncExitStack()
     stack.push_async_callback(database.close)
@@ -248,6 +250,7 @@ def compose(settings: Settings) -> Service:
     services = replace(
         _services(settings, store, receiving, by_slug, issuer_keys, _workbooks(stack), said),
         failed=crew.failed,
+        growth=growth,
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
     )
     read = partial(asyncio.to_thread, read_register, settings)
@@ -270,6 +273,14 @@ def _issuer(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer
         randbytes=os.urandom,
         new_id=new_id,
     )
+
+
+async def _heard(issuer: Issuer, growth: Growth) -> int:
+    """A step of the issuer, of which those hear who wait for the ledger to grow."""
+    appended = await issuer.step()
+    if appended:
+        growth.appended()
+    return appended
 
 
 def _group_commit(store: Store, rulebooks: Rulebooks) -> GroupCommit[Prepared, DeliveryOutcome]:

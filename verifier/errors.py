@@ -49,6 +49,7 @@ class Code(StrEnum):
     JSON_INVALID = "json_invalid"
     SCHEMA_INVALID = "schema_invalid"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    CURSOR_AHEAD = "cursor_ahead"
     NOT_FOUND = "not_found"
     # authenticity
     SIGNATURE_REJECTED = "signature_rejected"
@@ -247,6 +248,7 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.JSON_INVALID: _said(_C, "请求体不是规范的 JSON（重复键、非 UTF-8、嵌套过深等），请更正后重发。", "The body is not strict JSON (duplicate keys, not UTF-8, too deep, ...): correct it."),
     Code.SCHEMA_INVALID: _said(_C, "字段缺失、多余或类型不符，请按接口文档更正。", "A field is missing, unknown or of the wrong type: correct it as documented."),
     Code.METHOD_NOT_ALLOWED: _said(_C, "该地址不支持此请求方法。", "This address does not take that method."),
+    Code.CURSOR_AHEAD: _said(_C, "游标超出账本末尾：它属于另一个账本，或服务恢复了旧备份。不要重置游标，请暂停付款，保留手中的检查点，并请运营方核对账本。", "The cursor lies beyond the ledger's end: it belongs to another ledger, or the service was restored from an old backup. Do not reset it: stop paying, keep your checkpoint, and have the operator compare the ledger with it."),
     Code.NOT_FOUND: _said(_C, "不存在，或不在您的权限范围内。", "It does not exist, or not for you."),
     Code.SIGNATURE_REJECTED: _said(_P, "签名验证未通过，请核对密钥、时间戳与签名原文。", "The signature was not accepted: check key, timestamp and what is signed."),
     Code.DELIVERY_CONFLICT: _said(_P, "同一投递编号对应了不同内容，请为新内容使用新的编号。", "The same delivery id came with other content: use a new id for new content."),

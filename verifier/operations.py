@@ -19,6 +19,7 @@ from verifier.asked import text as _text
 from verifier.errors import AccessDenied, Code, Conflict
 from verifier.identity import uscc
 from verifier.model.access import Client, ClientState, Role
+from verifier.model.ledger import KINDS
 from verifier.model.person import ClaimedKind
 from verifier.model.time import beijing_date, iso
 from verifier.ports import Clock, NewId, RandomBytes
@@ -114,6 +115,8 @@ class Operations:
     async def add_client(self, parameters: Parameters) -> dict[str, Any]:
         """Register a system: ``client``, ``role``; ``enterprises``, ``offices`` or ``platform``; ``jwk``.
 
+        ``kinds`` narrows which ledger entries a subsidy system or an auditor sees.
+
         In place of ``jwk`` a platform may have a ``secret``, which is made here and shown this once.
         """
         key, answer = self._key(parameters)
@@ -125,6 +128,7 @@ class Operations:
             enterprises=frozenset(uscc(code) for code in _listed(parameters, "enterprises")),
             offices=frozenset(_listed(parameters, "offices")),
             platform=parameters.get("platform", ""),
+            kinds=frozenset(_listed(parameters, "kinds")),
             **key,
         )
         _check_scope(wanted)
@@ -300,3 +304,5 @@ def _check_scope(client: Client) -> None:
             raise _malformed({"enterprise": "enterprises", "subsidy": "offices"}.get(role, role.value))
     if client.secrets and client.role is not Role.PLATFORM:
         raise _malformed("secret")
+    if client.kinds and (client.role not in {Role.SUBSIDY, Role.AUDITOR} or not client.kinds <= KINDS):
+        raise _malformed("kinds")

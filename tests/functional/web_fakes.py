@@ -15,9 +15,10 @@ from typing import Any, Final, Literal
 import aiohttp
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from verifier.errors import CATALOGUE, Code, SignatureRejected, VerifierError
-from verifier.ledger import checkpoint_body, entry_body
+from verifier.ledger import checkpoint_body, entry_body, sign_note
 from verifier.merkle import Frontier, leaf_hash
 from verifier.model import envelope
 from verifier.model.access import Client, ClientState, Role
@@ -35,9 +36,9 @@ from verifier.model.delivery import (
 )
 from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter
-from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Shows, StoredRecord, every
 from verifier.ports.watching import Failure, Gap, Tally
-from verifier.signatures import jws, keys, strict_json
+from verifier.signatures import jws, keys, sdjwt, strict_json
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.signatures.sdjwt import new_disclosure
 from verifier.signatures.transport import TransportKey
@@ -56,6 +57,7 @@ def signing_key(kid: str) -> SigningKey:
 
 CLIENT_KEYS: Final = {name: signing_key(f"{name}-key") for name in ("plat", "ent", "sub", "aud")}
 RECORD_KEY: Final = signing_key("record-key")
+CHECKPOINT_KEY: Final = Ed25519PrivateKey.generate()
 TOKEN_KEY: Final = signing_key("token-key")
 ANSWER_KEY: Final = signing_key("answer-key")
 DISCLOSURES: Final = tuple(
@@ -80,6 +82,14 @@ def stored_record(record_id: str, position: int, office: str) -> StoredRecord:
 def entry(position: int, kind: str, office: str, record: StoredRecord | None = None) -> FeedEntry:
     body = entry_body({"v": 1, "kind": kind, "index": position})
     return FeedEntry(position, kind, body, leaf_hash(body), office, record)
+
+
+def _seen(one: FeedEntry, shows: Shows, *, disclosed: bool) -> FeedEntry:
+    if one.record is None or not shows(one.kind, one.office):
+        return replace(one, record=None)
+    whole = one.record.sd_jwt
+    sd_jwt = whole if disclosed else sdjwt.compose(sdjwt.split(whole)[0], [])
+    return replace(one, record=replace(one.record, sd_jwt=sd_jwt))
 
 
 class FakeReading:
@@ -114,6 +124,7 @@ class FakeReading:
         self.missing: list[Gap] = []
         self.explained: dict[str, Explanation] = {}
         self.is_ready = True
+        self.pages: list[tuple[int, int]] = []
         self.delay = 0.0
         self.fails: BaseException | None = None
 
@@ -122,8 +133,20 @@ class FakeReading:
         self.tree = {(node.level, node.index): node.hash for node in made}
         self.note = checkpoint_body("log.example", size, frontier.root()) + b"\n\xe2\x80\x94 log.example xx\n"
 
-    async def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
-        return self.entries[after + 1 : after + 1 + limit], len(self.entries)
+    def publish(self) -> None:
+        """Let the tree and its checkpoint be those of the entries."""
+        frontier, made = Frontier().append([one.leaf_hash for one in self.entries])
+        self.tree = {(node.level, node.index): node.hash for node in made}
+        text = checkpoint_body("log.example", frontier.size, frontier.root())
+        self.note = sign_note(text, "log.example", CHECKPOINT_KEY)
+
+    async def feed(
+        self, after: int, limit: int, shows: Shows = every, *, disclosed: bool = True
+    ) -> tuple[Sequence[FeedEntry], int]:
+        """As the store does it: nothing is opened that is not shown or not disclosed."""
+        self.pages.append((after, limit))
+        page = self.entries[after + 1 : after + 1 + limit]
+        return [_seen(one, shows, disclosed=disclosed) for one in page], len(self.entries)
 
     async def record(self, record_id: str) -> StoredRecord | None:
         return self.records.get(record_id)

@@ -65,6 +65,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             Parameter("enterprises", "企业代码，逗号分隔 · for an enterprise", required=False),
             Parameter("offices", "受理机构代码，逗号分隔 · for a subsidy system", required=False),
             Parameter("platform", "平台 · for a platform: its slug", required=False),
+            Parameter("kinds", "只看这些种类的条目，逗号分隔 · only entries of these kinds", required=False),
         ),
     ),
     "clients revoke": Operation(

@@ -60,6 +60,8 @@ class Client:
         version: rises with every change; a token bears it and is refused once it is not the latest.
         enterprises: for an enterprise: whose roster and status it may touch.
         offices: for a subsidy system: acceptance offices whose records it may see; empty means none.
+        kinds: for a subsidy system or an auditor: kinds of ledger entries whose body it may see, of those
+            that its role sees; empty means all of these.
         platform: for a platform: its slug, else empty.
         jwk: its public key, as a JWK; empty for a client that has secrets.
         secrets: for a platform whose senders know only a secret: what is stored of it
@@ -75,6 +77,11 @@ class Client:
     offices: frozenset[str] = frozenset()
     platform: str = ""
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    kinds: frozenset[str] = frozenset()
+
+    def may_see(self, kind: str) -> bool:
+        """Whether its registration leaves it entries of this kind."""
+        return not self.kinds or kind in self.kinds
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -12,6 +12,11 @@ HASH_BYTES: Final = 32
 TILE_WIDTH: Final = 256
 """Hashes in a full tile; a tile spans eight levels of the tree (C2SP tlog-tiles)."""
 
+KINDS: Final = frozenset(
+    {"record", "superseded", "claim", "clawback", "objection", "merge", "adoption", "evidence"}
+)
+"""Every kind of entry. Whoever asks for another is told so: a slip must not pass for an empty answer."""
+
 NodeReader = Callable[[int, int], bytes]
 """Gives the hash of the complete subtree at (level, index), as it was stored."""
 

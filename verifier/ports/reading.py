@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -87,11 +87,29 @@ class Explanation:
     facts: Sequence[FactSource] = ()
 
 
+Shows = Callable[[str, str], bool]
+"""Whether an entry of this kind and this office is shown."""
+
+
+def every(_kind: str, _office: str) -> bool:
+    """Shows everything."""
+    return True
+
+
 class Reading(Protocol):
     """Reading transactions."""
 
-    async def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
-        """Entries with index > ``after`` (-1 for all), up to ``limit``, and the ledger's size."""
+    async def feed(
+        self, after: int, limit: int, shows: Shows = every, *, disclosed: bool = True
+    ) -> tuple[Sequence[FeedEntry], int]:
+        """Entries with index > ``after`` (-1 for all), up to ``limit``, and the ledger's size.
+
+        Args:
+            after: the index before the first.
+            limit: most entries.
+            shows: whether an entry of a kind and an office will be shown: of others no record is opened.
+            disclosed: whether records come with their disclosures.
+        """
         ...
 
     async def record(self, record_id: str) -> StoredRecord | None:

@@ -28,6 +28,7 @@ class Access(Roster):
             "enterprises": sorted(client.enterprises),
             "offices": sorted(client.offices),
             "platform": client.platform,
+            "kinds": sorted(client.kinds),
         }
         row = {
             "client_id": client.client_id,

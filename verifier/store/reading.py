@@ -25,7 +25,7 @@ from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
 from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
-from verifier.ports.reading import DeliverySummary, Explanation, FactSource, FeedEntry, StoredRecord
+from verifier.ports.reading import DeliverySummary, Explanation, FactSource, FeedEntry, Shows, StoredRecord
 from verifier.signatures.sdjwt import compose
 from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
@@ -69,7 +69,9 @@ class ReadingSession(Session):
         found = self.connection.execute(select(tables.ledger_head.c.checkpoint)).scalar_one_or_none()
         return bytes(found or b"")
 
-    def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+    def feed(
+        self, after: int, limit: int, shows: Shows, *, disclosed: bool
+    ) -> tuple[Sequence[FeedEntry], int]:
         """Entries with index > ``after``, and the ledger's size at that moment."""
         size = self.size()
         table = tables.entries
@@ -79,7 +81,8 @@ class ReadingSession(Session):
             .order_by(table.c.position)
             .limit(limit)
         ).all()
-        records = self.records({row.record_id for row in rows if row.record_id})
+        shown = {row.record_id for row in rows if row.record_id and shows(row.kind, row.office)}
+        records = self.records(shown, disclosed=disclosed)
         return [
             FeedEntry(
                 row.position,
@@ -92,8 +95,8 @@ class ReadingSession(Session):
             for row in rows
         ], size
 
-    def records(self, record_ids: Collection[str]) -> Mapping[str, StoredRecord]:
-        """Records with their disclosures, as far as these can still be opened."""
+    def records(self, record_ids: Collection[str], *, disclosed: bool = True) -> Mapping[str, StoredRecord]:
+        """Records with their disclosures, as far as these can still be opened, or without any."""
         table = tables.records
         later = table.alias("later")
         newest = (
@@ -106,11 +109,13 @@ class ReadingSession(Session):
                 table.c.record_id.in_(sorted(record_ids))
             )
         ).all()
-        self.learner_keys({row.learner_id for row in rows})
-        return {row.record_id: self._record(row) for row in rows}
+        if disclosed:
+            self.learner_keys({row.learner_id for row in rows})
+        return {row.record_id: self._record(row, disclosed=disclosed) for row in rows}
 
-    def _record(self, row: Row[Any]) -> StoredRecord:
-        opened = self.vault.open(row.learner_id, *sealed_disclosures(row.record_id), row.sealed_disclosures)
+    def _record(self, row: Row[Any], *, disclosed: bool) -> StoredRecord:
+        sealed, place = row.sealed_disclosures, sealed_disclosures(row.record_id)
+        opened = self.vault.open(row.learner_id, *place, sealed) if disclosed else None
         disclosures = json.loads(opened) if opened is not None else []
         return StoredRecord(
             record_id=row.record_id,

@@ -26,7 +26,7 @@ from verifier.ports.intake import (
 from verifier.ports.issuing import IssuingTransaction
 from verifier.ports.listing import ListingTransaction
 from verifier.ports.merging import MergingTransaction
-from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, StoredRecord
+from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Shows, StoredRecord, every
 from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
 from verifier.ports.rereading import RereadingTransaction
@@ -212,9 +212,11 @@ class Store:
         """A reading transaction that tries out what is not adopted yet."""
         return await self.read(Access, work)
 
-    async def feed(self, after: int, limit: int) -> tuple[Sequence[FeedEntry], int]:
+    async def feed(
+        self, after: int, limit: int, shows: Shows = every, *, disclosed: bool = True
+    ) -> tuple[Sequence[FeedEntry], int]:
         """Entries with index > ``after`` (-1 for all), up to ``limit``, and the ledger's size."""
-        return await self.read(ReadingSession, lambda tx: tx.feed(after, limit))
+        return await self.read(ReadingSession, lambda tx: tx.feed(after, limit, shows, disclosed=disclosed))
 
     async def record(self, record_id: str) -> StoredRecord | None:
         """A record."""

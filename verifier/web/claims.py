@@ -32,7 +32,8 @@ class StepBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 async def _record(call: Call) -> StoredRecord:
     """The record of the path, if its office is the caller's; any other does not exist for them."""
     record = await call.services.reading.record(call.name("record_id"))
-    if record is None or record.office not in call.caller.offices:
+    client = call.caller
+    if record is None or record.office not in client.offices or not client.may_see("record"):
         raise AccessDenied(Code.NOT_FOUND)
     return record
 
@@ -58,11 +59,12 @@ async def record(call: Call) -> web.StreamResponse:
 async def explanation(call: Call) -> web.StreamResponse:
     """``GET /v1/records/{record_id}/explanation``; it names employers, so that the showing is recorded."""
     found = await call.services.reading.record(call.name("record_id"))
-    mine = found is not None and (call.caller.role is Role.AUDITOR or found.office in call.caller.offices)
+    client = call.caller
+    mine = found is not None and (client.role is Role.AUDITOR or found.office in client.offices)
+    mine = mine and client.may_see("record")
     explained = await call.services.reading.explain(found.record_id) if found is not None and mine else None
     if explained is None:
         raise AccessDenied(Code.NOT_FOUND)
-    client = call.caller
     await call.services.disclose({explained.learner_id}, client.client_id, client.role.value, "explanation")
     return answer(explaining.members(explained))
 

@@ -44,12 +44,26 @@ async def verifier_key(call: Call) -> web.StreamResponse:
     return raw(f"{call.services.ledger_key}\n".encode(), PLAIN, max_age=_MINUTES)
 
 
-async def _size(services: Services) -> int:
+async def head(services: Services) -> tuple[bytes, int]:
+    """The newest checkpoint and the size that it states; empty and 0 while the ledger is empty."""
     note = await services.reading.checkpoint()
     if not note:
-        return 0
+        return b"", 0
     text, _, _ = note.rpartition(b"\n\n")
-    return ledger.parse_checkpoint(text + b"\n").size
+    return note, ledger.parse_checkpoint(text + b"\n").size
+
+
+async def _size(services: Services) -> int:
+    return (await head(services))[1]
+
+
+async def extends(services: Services, old: int, new: int) -> list[bytes]:
+    """The proof that the tree of ``new`` entries begins with that of ``old``; both were signed once."""
+
+    def read(node: NodeReader) -> list[bytes]:
+        return merkle.consistency_proof(old, new, node)
+
+    return read(await _nodes(services, merkle.coordinates(read)))
 
 
 async def tile(call: Call) -> web.StreamResponse:
@@ -80,7 +94,7 @@ async def _tile_bytes(services: Services, wanted: Tile, level: int) -> bytes:
 
 
 async def _nodes(services: Services, coordinates: list[tuple[int, int]]) -> NodeReader:
-    found = await services.reading.nodes(coordinates)
+    found = await services.reading.nodes(coordinates) if coordinates else {}
     if len(found) != len(coordinates):
         raise Unavailable(Code.STORE_UNAVAILABLE, "the tree is not complete")
     return lambda level, index: found[level, index]

@@ -62,6 +62,11 @@ def build(services: Services, routes: Sequence[Route] = ROUTES) -> web.Applicati
         middlewares=[errors.boundary(services)], client_max_size=services.limits.roster_bytes
     )
     app[SERVICES] = services
+
+    async def let_go(_: web.Application) -> None:
+        services.growth.close()
+
+    app.on_shutdown.append(let_go)
     load = _Load()
     for route in routes:
         app.router.add_route(

@@ -19,6 +19,7 @@ from verifier.ports.watching import KEPT_FAILURES, Arrivals, Failure
 from verifier.sandbox import Trial
 from verifier.signatures.jws import SigningKey, VerificationKey
 from verifier.web.metrics import Metrics
+from verifier.web.waiting import Growth, Places
 
 ClaimStep = Literal["release", "paid", "returned"]
 
@@ -127,6 +128,12 @@ class HttpLimits:
         connections: open at once, in all.
         connections_per_peer: open at once from one address; 0 for no limit.
         requests: worked on at once; more are answered 503.
+        waiters: calls that wait for the ledger to grow, at once; more are answered 503.
+        waiters_per_client: of these, of one client.
+        streams: answers sent in pieces, at once; more are answered 503.
+        streams_per_client: of these, of one client.
+        stall_seconds: within which a piece of an answer is taken, or its reader is cut off.
+        stream_seconds: after which an answer in pieces comes to its end, to be continued by another call.
         hosts: Host headers that are answered, lower case, with port where it is not the scheme's; empty
             for all.
         proxies: addresses of our own proxies, which ``connections_per_peer`` does not count.
@@ -145,6 +152,12 @@ class HttpLimits:
     connections: int = 4000
     connections_per_peer: int = 400
     requests: int = 256
+    waiters: int = 64
+    waiters_per_client: int = 4
+    streams: int = 32
+    streams_per_client: int = 4
+    stall_seconds: float = 20.0
+    stream_seconds: float = 120.0
     hosts: frozenset[str] = frozenset()
     proxies: frozenset[str] = frozenset()
 
@@ -198,6 +211,8 @@ class Services:
         digest: keyed digest, for audit lines.
         try_out: the sandbox; None where this installation has none.
         failed: background workers that stopped for good; while there is one, the process is not ready.
+        growth: wakes those who wait for the ledger to grow.
+        waiters, streams: places of those calls.
     """
 
     issuer: str
@@ -223,3 +238,6 @@ class Services:
     failures: Failures = field(default_factory=Failures)
     try_out: TryOut | None = None
     failed: Callable[[], Sequence[str]] = tuple
+    growth: Growth = field(default_factory=Growth)
+    waiters: Places = field(default_factory=Places)
+    streams: Places = field(default_factory=Places)
