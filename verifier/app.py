@@ -240,7 +240,7 @@ def compose(settings: Settings) -> Service:
     rereading = Rereading(store, lambda: by_slug, rulebooks, digest, now, new_id, apart)
     crew.add("evaluator", lambda: evaluator.step(store, rulebooks, clock=now, new_id=new_id))
     growth = Growth()
-    crew.add("issuer", lambda: _heard(issuer, growth))
+    crew.add("issuer", growth.heard(issuer.step))
     crew.add("rereader", rereading.step)
     stack = AsyncExitStack()
     stack.push_async_callback(database.close)
@@ -273,14 +273,6 @@ def _issuer(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer
         randbytes=os.urandom,
         new_id=new_id,
     )
-
-
-async def _heard(issuer: Issuer, growth: Growth) -> int:
-    """A step of the issuer, of which those hear who wait for the ledger to grow."""
-    appended = await issuer.step()
-    if appended:
-        growth.appended()
-    return appended
 
 
 def _group_commit(store: Store, rulebooks: Rulebooks) -> GroupCommit[Prepared, DeliveryOutcome]:

@@ -55,6 +55,8 @@ async def test_a_missing_or_malformed_parameter_is_named_and_not_repeated(
         ("subsidy", {"offices": "652301,652302"}),
         ("platform", {"platform": "new_occupation"}),
         ("auditor", {}),
+        ("auditor", {"kinds": "evidence, adoption"}),
+        ("subsidy", {"offices": "652301", "kinds": "record,clawback"}),
     ],
 )
 async def test_a_system_is_registered_with_the_scope_of_its_role(
@@ -69,6 +71,7 @@ async def test_a_system_is_registered_with_the_scope_of_its_role(
         scope.get("enterprises", "").replace(" ", "").split(",")
     ) * bool(client.enterprises)
     assert client.platform == scope.get("platform", "")
+    assert client.kinds == {kind.strip() for kind in scope.get("kinds", "").split(",") if kind}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,8 @@ async def test_a_system_is_registered_with_the_scope_of_its_role(
         ("subsidy", {"offices": "652301", "platform": "new_occupation"}, "platform"),
         ("auditor", {"offices": "652301"}, "offices"),
         ("emperor", {}, "role"),
+        ("auditor", {"kinds": "evidence,recrod"}, "kinds"),
+        ("enterprise", {"enterprises": FACTORY, "kinds": "record"}, "kinds"),
     ],
 )
 async def test_a_system_never_gets_more_than_its_role_can_use(

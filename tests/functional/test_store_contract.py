@@ -18,6 +18,7 @@ from verifier.model.access import Role
 from verifier.model.facts import Category
 from verifier.model.person import Uscc
 from verifier.ports.reading import FeedEntry
+from verifier.signatures import sdjwt
 from verifier.signatures.sdjwt import parse_disclosure, split
 from verifier.store import auditing, session
 from verifier.store.access import Access
@@ -67,6 +68,15 @@ async def test_the_feed_goes_on_behind_the_last_index(issued: World) -> None:
         after = page[-1].position
     assert seen == everything
     assert [entry.position for entry in seen] == list(range(size))
+    # Of what is not shown, no record is opened; where nothing is disclosed, no disclosure is.
+    hidden, _ = await issued.store.feed(-1, 100, lambda kind, _: kind != "record")
+    assert [(one.leaf_hash, one.record) for one in hidden] == [(one.leaf_hash, None) for one in everything]
+    bare, _ = await issued.store.feed(-1, 100, disclosed=False)
+    records = [one.record for one in bare if one.record is not None]
+    assert [one.sd_jwt for one in records] == [
+        sdjwt.redact(one.record.sd_jwt, ()) for one in everything if one.record is not None
+    ]
+    assert len(records) == 2
     assert await issued.store.bodies(1, 2) == [entry.body for entry in everything[1:3]]
     nodes = await issued.store.nodes([(0, 0), (1, 0), (9, 9)])
     assert nodes[0, 0] == everything[0].leaf_hash

@@ -3,13 +3,26 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.functional.web_fakes import DISCLOSURES, NOW, OFFICE, USCC, Web, assert_problem, entry, serving
+from tests.functional.web_fakes import (
+    CHECKPOINT_KEY,
+    DISCLOSURES,
+    NOW,
+    OFFICE,
+    OTHER_OFFICE,
+    USCC,
+    Web,
+    assert_problem,
+    entry,
+    serving,
+)
 from verifier.errors import Code, Conflict, Unavailable
-from verifier.merkle import leaf_hash
+from verifier.ledger import parse_checkpoint, verify_note
+from verifier.merkle import Frontier, leaf_hash, verify_consistency
 from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
 from verifier.model.time import iso
@@ -116,6 +129,110 @@ async def test_ndjson_is_the_same_line_by_line(served: Web) -> None:
     assert lines[-1] == whole
     assert (whole["next"], whole["size"], whole["proof"]) == (119, 120, [])
     assert whole["checkpoint"].encode() == served.reading.note
+
+
+@pytest.mark.parametrize("in_lines", [False, True])
+@pytest.mark.parametrize(("after", "limit"), [(-1, 1), (-1, 2), (0, 3), (2, 1), (3, 1), (4, 1)])
+async def test_every_answer_is_proven_by_itself(
+    served: Web, after: int, limit: int, *, in_lines: bool
+) -> None:
+    headers = {"Accept": "application/x-ndjson"} if in_lines else {}
+    query = f"?after={after}&limit={limit}"
+    _, _, body = await served.call("GET", f"/v1/feed{query}", client="sub", headers=headers)
+    end = json.loads(body.splitlines()[-1])
+    assert end["next"] == min(after + limit, 4)
+    known = [one.leaf_hash for one in served.reading.entries[: end["next"] + 1]]
+    edge, _ = Frontier().append(known)
+    note = verify_note(end["checkpoint"].encode(), {"log.example": CHECKPOINT_KEY.public_key()})
+    checkpoint = parse_checkpoint(note)
+    assert checkpoint.size == end["size"] == 5
+    proof = [bytes.fromhex(step) for step in end["proof"]]
+    verify_consistency(edge.size, checkpoint.size, edge.root(), checkpoint.root, proof)
+
+
+@pytest.mark.parametrize("after", [5, 900, 10**15 - 1])
+@pytest.mark.parametrize("query", ["", "&wait=30", "&limit=1000"])
+async def test_a_cursor_beyond_the_ledger_is_told_so_and_never_answered_with_an_empty_page(
+    served: Web, after: int, query: str
+) -> None:
+    status, headers, body = await served.call("GET", f"/v1/feed?after={after}{query}", client="sub")
+    problem = assert_problem(status, headers, body, Code.CURSOR_AHEAD)
+    assert (status, problem["pointer"], served.disclosed) == (409, "?after", [])
+
+
+async def test_an_empty_ledger_has_an_empty_feed(served: Web) -> None:
+    served.reading.entries, served.reading.note = [], b""
+    assert await pull(served) == {"entries": [], "next": -1, "size": 0, "checkpoint": "", "proof": []}
+    status, _, _ = await served.call("GET", "/v1/feed?after=0", client="sub")
+    assert status == 409
+
+
+@pytest.mark.parametrize(
+    ("client", "query", "shown"),
+    [
+        ("sub", "?kinds=record", {1}),
+        ("sub", "?kinds=claim,adoption", {0, 3}),
+        ("sub", f"?offices={OFFICE}", {0, 1, 3}),
+        ("sub", f"?kinds=claim&offices={OFFICE}", {3}),
+        ("aud", "?kinds=record", {1, 2}),
+        ("aud", f"?offices={OTHER_OFFICE}", {0, 2, 4}),
+        ("aud", "?kinds=clawback", {4}),
+        ("aud", "?offices=nowhere&kinds=record", set()),
+    ],
+)
+async def test_a_call_may_ask_for_less_and_sees_the_rest_as_hashes(
+    served: Web, client: str, query: str, shown: set[int]
+) -> None:
+    entries = (await pull(served, query, client=client))["entries"]
+    assert [one["index"] for one in entries] == [0, 1, 2, 3, 4]
+    assert {one["index"] for one in entries if "body" in one} == shown
+    assert all(set(one) == {"index", "leaf_hash"} for one in entries if one["index"] not in shown)
+    told = [({"learner-rec-1"}, "sub", "subsidy", "feed")]
+    assert served.disclosed == (told if client == "sub" and 1 in shown else [])
+
+
+async def test_a_registration_may_leave_a_client_fewer_kinds(served: Web) -> None:
+    whole = served.reading.clients["sub"]
+    served.reading.clients["sub"] = replace(whole, kinds=frozenset({"claim", "clawback"}))
+    entries = (await pull(served))["entries"]
+    assert {one["index"] for one in entries if "body" in one} == {3}
+    for path in ("rec-1", "rec-1/explanation"):
+        status, _, _ = await served.call("GET", f"/v1/records/{path}", client="sub")
+        assert status == 404
+    assert served.disclosed == []
+    status, got, body = await served.call("GET", "/v1/feed?kinds=record", client="sub")
+    assert assert_problem(status, got, body, Code.SCOPE_INSUFFICIENT)["pointer"] == "?kinds"
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "pointer"),
+    [
+        ("?kinds=recrod", Code.SCHEMA_INVALID, "?kinds"),
+        ("?kinds=record,,claim", Code.SCHEMA_INVALID, "?kinds"),
+        ("?kinds=record&kinds=claim", Code.SCHEMA_INVALID, "?kinds"),
+        ("?kinds=" + "record," * 64 + "claim", Code.SCHEMA_INVALID, "?kinds"),
+        ("?offices=%27", Code.SCHEMA_INVALID, "?offices"),
+        (f"?offices={OFFICE},{OTHER_OFFICE}", Code.SCOPE_INSUFFICIENT, "?offices"),
+        ("?after=1&after=1", Code.SCHEMA_INVALID, "?after"),
+        ("?after=1&after=2", Code.SCHEMA_INVALID, "?after"),
+        ("?after=%EF%BC%91", Code.SCHEMA_INVALID, "?after"),
+        ("?after=+1", Code.SCHEMA_INVALID, "?after"),
+        ("?after=-0", Code.SCHEMA_INVALID, "?after"),
+        ("?after=1.0", Code.SCHEMA_INVALID, "?after"),
+        ("?after=", Code.SCHEMA_INVALID, "?after"),
+        ("?wait=31", Code.SCHEMA_INVALID, "?wait"),
+        ("?wait=-1", Code.SCHEMA_INVALID, "?wait"),
+        ("?limit=1001", Code.SCHEMA_INVALID, "?limit"),
+        ("?limit=100001", Code.SCHEMA_INVALID, "?limit"),
+        ("?cursor=1", Code.SCHEMA_INVALID, "?"),
+    ],
+)
+async def test_a_forged_cursor_or_scope_is_a_clear_problem_and_changes_nothing(
+    served: Web, query: str, code: Code, pointer: str
+) -> None:
+    status, got, body = await served.call("GET", f"/v1/feed{query}", client="sub")
+    assert assert_problem(status, got, body, code)["pointer"] == pointer
+    assert (served.disclosed, served.reading.pages) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from verifier import errors
+from verifier import errors, outcome
+from verifier.model import ledger
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
@@ -114,3 +116,13 @@ def test_the_core_reads_no_clock_and_draws_no_randomness(path: Path) -> None:
         and node.func.attr in CLOCKS
     ]
     assert called == []
+
+
+def test_every_kind_of_entry_that_is_announced_is_in_the_catalogue() -> None:
+    announced = {
+        kind
+        for path in MODULES
+        for kind in re.findall(r'(?:announce|_append)\(\s*"([a-z_]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert announced >= {"record", "claim", "adoption", "evidence", "merge"}
+    assert announced | {outcome.KIND} <= ledger.KINDS

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from verifier.errors import Code, Unavailable
 
@@ -77,6 +77,17 @@ class Growth:
         with self._lock:
             if self._loop is not None and self._appended is not None:
                 self._loop.call_soon_threadsafe(self._appended.set)
+
+    def heard(self, step: Callable[[], Awaitable[int]]) -> Callable[[], Coroutine[Any, Any, int]]:
+        """A step that appends to the ledger, of which those who wait hear; it may run on another loop."""
+
+        async def stepped() -> int:
+            appended = await step()
+            if appended:
+                self.appended()
+            return appended
+
+        return stepped
 
     def close(self) -> None:
         """Let everybody go, now and from now on."""
