@@ -16,6 +16,7 @@ from pathlib import Path
 
 from verifier.cli import (
     checking,
+    following,
     keys,
     operating,
     platforms,
@@ -136,6 +137,7 @@ def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     verify.add_argument("--status", type=Path, help="状态列表文件 · a file with the status list token")
     verify.add_argument("--json", action="store_true", help="机器可读 · for machines")
     verify.set_defaults(run=checking.verify)
+    following.declare(commands)
     database = commands.add_parser("db", help="数据库结构 · the database's schema")
     actions = database.add_subparsers(required=True, metavar="ACTION")
     upgrade = actions.add_parser("upgrade", help="升级到本版本 · bring it up to this version")
