@@ -93,9 +93,7 @@ def _said(make: Callable[[], Copy]) -> Copy:
         return make()
     except BlockingIOError:
         raise Unavailable(Code.STORE_LOCKED, "another process pulls into this copy") from None
-    except sqlite3.OperationalError as failure:
-        raise _unusable() from failure
-    except (OSError, sqlite3.DatabaseError) as failure:
+    except (OSError, sqlite3.Error) as failure:
         raise _unusable() from failure
 
 
@@ -239,7 +237,7 @@ class Directory:
         try:
             members = json.loads((self._path / _CURSOR).read_bytes())
             segment, length = members.pop("segment"), members.pop("bytes")
-        except (ValueError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise _altered("the cursor is not as it was stored") from None
         named = isinstance(segment, str) and (segment == "" or _SEGMENT.fullmatch(segment))
         if not named or type(length) is not int or length < 0:

@@ -166,12 +166,14 @@ def check(
     if not lines:
         raise _refused("the answer is empty")
     end = _read(_end, lines[-1], "the last line")
+    if end.checkpoint:
+        _note(end.checkpoint, trust)  # first: a wrong key is not to be taken for wrong entries
     taken = [_taken(cursor.edge.size + place, line, trust, now) for place, line in enumerate(lines[:-1])]
     edge = _extended(cursor, [one.leaf for one in taken], trust)
     if end.next != edge.size - 1:
         raise _refused(f"the answer ends at {end.next}, its last entry is {edge.size - 1}")
     checkpoint = _proven(edge, end, trust)
-    before = _note(cursor.end.checkpoint, trust).size if cursor.end is not None else 0
+    before = cursor.end.size if cursor.end is not None else 0
     ahead = _note(cursor.ahead, trust).size if cursor.ahead else 0
     if checkpoint.size < max(before, ahead):
         raise _refused(f"the ledger shrank: {checkpoint.size} entries, there were {max(before, ahead)}")
