@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from adapters import ADAPTERS, named
 from adapters.declared import load_all
-from verifier import confined, evaluator, keyfiles, ledger, objecting, pipeline, sandbox
+from verifier import confined, evaluator, keyfiles, objecting, pipeline, sandbox
 from verifier.adoption import Rulebooks
 from verifier.confined import Confined, Rules
 from verifier.counter import Counter
@@ -39,6 +39,7 @@ from verifier.operations import Operations, SourceForm
 from verifier.pipeline import Rulebook
 from verifier.ports import Adapter, Digest
 from verifier.preparing import Prepared
+from verifier.published import Published
 from verifier.questioning import Questions
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.rereading import Rereading
@@ -233,6 +234,7 @@ def compose(settings: Settings) -> Service:
     store = Store(database, field_keys, clock=now, randbytes=os.urandom, new_id=new_id, on_commit=crew.wake)
     store.read_keys = partial(keyfiles.load_fields, settings.secrets_dir)
     issuer = _issuer(settings, store, issuer_keys)
+    published = Published(keyfiles.every_published(settings.secrets_dir), settings.origin, now)
     digest, by_slug = field_keys.digest, named(adapters)
     apart = Confined(read_apart, lambda: _rules_apart(rulebooks, declared, settings.secrets_dir))
     threads, group = Threads(), _group_commit(store, rulebooks)
@@ -248,7 +250,7 @@ def compose(settings: Settings) -> Service:
     stack.callback(threads.close)
     said = objecting.Register(store, rulebooks, now, new_id, os.urandom, settings.objection_answer_days)
     services = replace(
-        _services(settings, store, receiving, by_slug, issuer_keys, _workbooks(stack), said),
+        _services(settings, store, receiving, by_slug, published, _workbooks(stack), said),
         failed=crew.failed,
         growth=growth,
         try_out=_sandbox(settings, rulebooks, declared, digest, threads, stack),
@@ -366,7 +368,7 @@ def _services(
     store: Store,
     receiving: Receiving,
     adapters: Mapping[str, Adapter],
-    issuer_keys: IssuerKeys,
+    published: Published,
     read_workbook: ReadWorkbook,
     said: objecting.Register,
 ) -> Services:
@@ -385,9 +387,8 @@ def _services(
         claims=ClaimDesk(store, now, new_id),
         token_key=ephemeral_key(),
         answer_key=ephemeral_key(),
-        public_keys=(issuer_keys.record.verification_key, issuer_keys.status.verification_key),
+        published=published,
         ledger_origin=settings.origin,
-        ledger_key=ledger.verifier_key(settings.origin, issuer_keys.checkpoint.public_key()),
         clock=now,
         new_id=new_id,
         digest=receiving.digest,

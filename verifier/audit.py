@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -48,11 +48,13 @@ class Trusted:
     """What the check starts from; taken from outside the database.
 
     Attributes:
+        checkpoints: keys of checkpoints, those that sign no more included.
+        records: keys of records, likewise, by id.
         kept: an earlier checkpoint; empty if there is none to compare with.
     """
 
     origin: str
-    checkpoint: Ed25519PublicKey
+    checkpoints: Collection[Ed25519PublicKey]
     records: Mapping[str, jws.VerificationKey]
     kept: bytes = b""
 
@@ -123,7 +125,7 @@ def _tree(tx: AuditTransaction, trusted: Trusted, leaves: list[bytes]) -> Iterat
     if not note and not leaves:
         return
     try:
-        text = ledger.verify_note(note, {trusted.origin: trusted.checkpoint})
+        text = ledger.verify_note(note, {trusted.origin: trusted.checkpoints})
         checkpoint = ledger.parse_checkpoint(text)
     except LedgerRefused:
         yield Finding("checkpoint_invalid", "ledger_head")
@@ -138,7 +140,7 @@ def _tree(tx: AuditTransaction, trusted: Trusted, leaves: list[bytes]) -> Iterat
 
 def _continues(trusted: Trusted, leaves: list[bytes]) -> bool:
     try:
-        text = ledger.verify_note(trusted.kept, {trusted.origin: trusted.checkpoint})
+        text = ledger.verify_note(trusted.kept, {trusted.origin: trusted.checkpoints})
         kept = ledger.parse_checkpoint(text)
     except LedgerRefused:
         return False

@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Protocol, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from verifier import ledger, outcome, record
 from verifier.errors import Code, LedgerRefused
@@ -40,6 +40,7 @@ from verifier.ports.issuing import (
     NewStatement,
     OutboxItem,
 )
+from verifier.ports.signing import Signer
 from verifier.signatures import jws, status_list
 from verifier.signatures.strict_json import JsonValue, canonical
 
@@ -64,11 +65,29 @@ class IssuerUnits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IssuerKeys:
-    """What only the issuer holds."""
+    """What only the issuer holds.
 
-    record: jws.SigningKey = field(repr=False)
-    status: jws.SigningKey = field(repr=False)
-    checkpoint: Ed25519PrivateKey = field(repr=False)
+    Attributes:
+        checkpoint: signs checkpoints, with Ed25519.
+        coming: will take its place; until then both sign, so that whoever knows one of them can check.
+        former: public keys of those that signed checkpoints before: one of these may be kept outside.
+    """
+
+    record: Signer = field(repr=False)
+    status: Signer = field(repr=False)
+    checkpoint: Signer = field(repr=False)
+    coming: Signer | None = field(default=None, repr=False)
+    former: tuple[Ed25519PublicKey, ...] = field(default=(), repr=False)
+
+    @property
+    def checkpoints(self) -> tuple[Signer, ...]:
+        """All that sign checkpoints now."""
+        return (self.checkpoint,) if self.coming is None else (self.checkpoint, self.coming)
+
+    @property
+    def known(self) -> tuple[Ed25519PublicKey, ...]:
+        """Keys whose checkpoints are ours."""
+        return (*map(ledger.public_of, self.checkpoints), *self.former)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +140,7 @@ class Issuer:
         note = self._kept.read()
         if not note:
             return
-        keys = {self._origin: self._keys.checkpoint.public_key()}
+        keys = {self._origin: self._keys.known}
         kept = ledger.parse_checkpoint(ledger.verify_note(note, keys))
         if kept.size > tx.head().size or Frontier.read(kept.size, tx.node).root() != kept.root:
             raise LedgerRefused(Code.LEDGER_FORK_REFUSED, "the ledger does not continue the kept checkpoint")
@@ -187,7 +206,7 @@ class Issuer:
         note = pending.head.checkpoint
         if builder.entries:
             text = ledger.checkpoint_body(self._origin, frontier.size, frontier.root())
-            note = ledger.sign_note(text, self._origin, self._keys.checkpoint)
+            note = ledger.sign_note(text, self._origin, *self._keys.checkpoints)
         return Batch(
             before=pending.head,
             after=Head(pending.head.epoch, frontier.size, note),

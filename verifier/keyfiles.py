@@ -4,6 +4,8 @@
 ``record.pem``      ES256, signs records; only the issuer holds it
 ``status.pem``      ES256, signs status lists; only the issuer holds it
 ``checkpoint.pem``  Ed25519, signs checkpoints; only the issuer holds it
+``*.next.pem``      will take the place of one of these (``verifier.key_rotation``)
+``published.json``  public keys of all of them, and of those before them (``verifier.published``)
 ``fields.json``     master keys and peppers by version, and the digest key (``sealing.FieldKeys``)
 ==================  ==========================================================================
 
@@ -18,27 +20,25 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from verifier import published
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import IssuerKeys
 from verifier.model.rotation import Rotated
 from verifier.ports import RandomBytes
+from verifier.published import PublishedKey, Purpose
 from verifier.sealing import KEY_BYTES, FieldKeys
-from verifier.signatures import keys
-from verifier.signatures.jws import Algorithm, SigningKey
+from verifier.signatures import jws, keys
+from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
 
 PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 _FIELDS: Final = "fields.json"
@@ -49,6 +49,32 @@ _MEMBERS: Final = {
 }
 """Keys by version, and the version that a new database begins with."""
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class FileSigner:
+    """Signs with a key that a file held (port ``Signer``); it stays in this process's memory.
+
+    Attributes:
+        verification_key: the public half.
+    """
+
+    verification_key: VerificationKey
+    _key: SigningKey = field(repr=False)
+
+    @property
+    def kid(self) -> str:
+        """The key's id."""
+        return self.verification_key.kid
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The algorithm that it signs by."""
+        return self.verification_key.algorithm
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of these bytes."""
+        return jws.signature(data, self._key)
 
 
 def pem(key: PrivateKey) -> bytes:
@@ -213,34 +239,112 @@ def _fields(content: bytes) -> FieldKeys:
         raise ConfigurationError(Code.KEY_REFUSED, "the field keys are malformed", pointer=_FIELDS) from None
 
 
+def key_file(purpose: Purpose) -> str:
+    """Name of the file with the private key that signs."""
+    return f"{purpose}.pem"
+
+
+def next_file(purpose: Purpose) -> str:
+    """Name of the file with the private key that is to come."""
+    return f"{purpose}.next.pem"
+
+
 def load_issuer_keys(directory: Path) -> IssuerKeys:
     """The keys that only the issuer holds.
 
     Raises:
-        ConfigurationError: KEY_REFUSED.
+        ConfigurationError: KEY_REFUSED; also for a key that was retired: nothing is signed with it again.
     """
-    try:
-        checkpoint = load_pem_private_key(read_secret(directory / "checkpoint.pem"), None)
-    except (ValueError, TypeError):
-        checkpoint = None
-    if not isinstance(checkpoint, Ed25519PrivateKey):
-        raise ConfigurationError(Code.KEY_REFUSED, "not an Ed25519 private key", pointer="checkpoint.pem")
+    signers = {
+        purpose: load_signer(directory / key_file(purpose), purpose)
+        for purpose in (Purpose.CHECKPOINT, Purpose.RECORD, Purpose.STATUS)
+    }
+    known = published.beginning(read_published(directory), _public(signers))
+    for purpose, signer in signers.items():
+        [own] = [one for one in known if (one.purpose, one.kid) == (purpose, signer.kid)]
+        if own.signed_until is not None:
+            raise ConfigurationError(Code.KEY_REFUSED, "this key was retired", pointer=key_file(purpose))
+    beside = directory / next_file(Purpose.CHECKPOINT)
+    coming = load_signer(beside, Purpose.CHECKPOINT) if beside.exists() else None
+    # Whoever was cut off between making a key and publishing it has not begun the overlap.
+    if coming is not None and coming.kid not in {one.kid for one in known}:
+        coming = None
+    signing = {signers[Purpose.CHECKPOINT].kid, coming.kid if coming else ""}
     return IssuerKeys(
-        record=_signing_key(directory / "record.pem"),
-        status=_signing_key(directory / "status.pem"),
-        checkpoint=checkpoint,
+        record=signers[Purpose.RECORD],
+        status=signers[Purpose.STATUS],
+        checkpoint=signers[Purpose.CHECKPOINT],
+        coming=coming,
+        former=tuple(_ed25519(one) for one in known if _notes(one) and one.kid not in signing),
     )
 
 
-def _signing_key(path: Path) -> SigningKey:
+def load_signer(path: Path, purpose: Purpose) -> FileSigner:
+    """A private key from its file.
+
+    Raises:
+        ConfigurationError: KEY_REFUSED, it is missing, readable by others, or of another kind.
+    """
     content = read_secret(path)
-    unnamed = keys.load_private_pem(content, Algorithm.ES256, "unnamed")
-    return keys.load_private_pem(content, Algorithm.ES256, name_of(unnamed))
+    try:
+        unnamed = keys.load_private_pem(content, published.ALGORITHMS[purpose], "unnamed")
+    except ConfigurationError as error:
+        raise ConfigurationError(error.code, error.detail, pointer=path.name) from None
+    kid = keys.thumbprint(keys.public_jwk(unnamed.verification_key))
+    named = SigningKey(kid, unnamed.algorithm, unnamed.private)
+    return FileSigner(named.verification_key, named)
 
 
-def name_of(key: SigningKey) -> str:
-    """A key's id: the thumbprint (RFC 7638) of its public JWK."""
-    return keys.thumbprint(keys.public_jwk(key.verification_key))
+def read_published(directory: Path) -> list[PublishedKey]:
+    """What ``published.json`` says; nothing where no key was ever rotated.
+
+    Raises:
+        ConfigurationError: KEY_REFUSED, it is unreadable, readable by others, or malformed.
+    """
+    path = directory / published.FILE
+    return published.read(read_secret(path)) if path.exists() else []
+
+
+def every_published(directory: Path) -> list[PublishedKey]:
+    """Every public key of ours: in force, to come, and retired; errors as for ``load_issuer_keys``."""
+    current = {
+        purpose: load_signer(directory / key_file(purpose), purpose)
+        for purpose in (Purpose.CHECKPOINT, Purpose.RECORD, Purpose.STATUS)
+    }
+    known = published.beginning(read_published(directory), _public(current))
+    in_force = {signer.kid for signer in current.values()}
+    return sorted(known, key=lambda one: one.kid not in in_force)
+
+
+def published_keys(directory: Path) -> list[VerificationKey]:
+    """Keys of records and status lists, those in force first, retired ones and those to come included.
+
+    Raises:
+        ConfigurationError: KEY_REFUSED.
+    """
+    return [one.key for one in every_published(directory) if not _notes(one)]
+
+
+def checkpoint_keys(directory: Path) -> list[Ed25519PublicKey]:
+    """Keys of checkpoints, the one in force first; errors as for ``published_keys``."""
+    return [_ed25519(one) for one in every_published(directory) if _notes(one)]
+
+
+def _public(signers: Mapping[Purpose, FileSigner]) -> dict[Purpose, VerificationKey]:
+    return {purpose: signer.verification_key for purpose, signer in signers.items()}
+
+
+def _notes(one: PublishedKey) -> bool:
+    return one.purpose is Purpose.CHECKPOINT
+
+
+def _ed25519(one: PublishedKey) -> Ed25519PublicKey:
+    public = one.key.public
+    if not isinstance(
+        public, Ed25519PublicKey
+    ):  # pragma: no cover - `published.read` and `load_signer` saw to it
+        raise ConfigurationError(Code.KEY_REFUSED, "not an Ed25519 key", pointer=published.FILE)
+    return public
 
 
 def _b64(raw: bytes) -> str:

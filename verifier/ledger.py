@@ -20,9 +20,10 @@ import base64
 import binascii
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from verifier.errors import AccessDenied, Code, LedgerRefused, RequestRejected
 from verifier.merkle import Frontier, leaf_hash
@@ -30,9 +31,12 @@ from verifier.model.ledger import HASH_BYTES, TILE_WIDTH, Checkpoint, NodeReader
 from verifier.signatures import strict_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from verifier.ports.signing import Signer
+
+NoteKeys: TypeAlias = "Ed25519PublicKey | Collection[Ed25519PublicKey]"
+"""The key that a name stands for, or several: while one takes another's place both are trusted."""
 
 MAX_ENTRY_BYTES: Final = 0xFFFF
 """Longest entry: its length must fit the two bytes of an entry bundle's prefix."""
@@ -161,25 +165,41 @@ def parse_checkpoint(text: bytes) -> Checkpoint:
 # Signed notes
 
 
-def sign_note(text: bytes, signer_name: str, key: Ed25519PrivateKey) -> bytes:
-    """A note with one Ed25519 signature (C2SP signed-note, type 0x01).
+def sign_note(text: bytes, signer_name: str, *signers: Ed25519PrivateKey | Signer) -> bytes:
+    """A note with an Ed25519 signature (C2SP signed-note, type 0x01) by each of the signers.
 
     Args:
         text: UTF-8 that ends in a newline, without other control characters.
-        signer_name: name of the key, without spaces and plus signs.
-        key: the private key.
+        signer_name: name of the keys, without spaces and plus signs.
+        signers: one, or more under the one name while a key takes another's place.
 
     Raises:
         LedgerRefused: text or name cannot stand in a note.
     """
-    if not _decoded(text).endswith("\n"):
-        raise _refused("the text of a note ends in a newline")
-    signature = key_id(signer_name, key.public_key()) + key.sign(text)
-    line = f"{_SIGNATURE_START}{signer_name} {base64.b64encode(signature).decode()}\n"
-    return text + b"\n" + line.encode()
+    if not _decoded(text).endswith("\n") or not signers:
+        raise _refused("the text of a note ends in a newline, and somebody signs it")
+    lines = []
+    for signer in signers:
+        signature = key_id(signer_name, public_of(signer)) + signer.sign(text)
+        lines.append(f"{_SIGNATURE_START}{signer_name} {base64.b64encode(signature).decode()}\n")
+    return text + b"\n" + "".join(lines).encode()
 
 
-def verify_note(note: bytes, keys: Mapping[str, Ed25519PublicKey]) -> bytes:
+def public_of(signer: Ed25519PrivateKey | Signer) -> Ed25519PublicKey:
+    """The public key of what signs notes.
+
+    Raises:
+        LedgerRefused: it is not Ed25519, the one kind of our notes.
+    """
+    if isinstance(signer, Ed25519PrivateKey):
+        return signer.public_key()
+    public = signer.verification_key.public
+    if not isinstance(public, Ed25519PublicKey):
+        raise _refused("a note is signed with Ed25519")
+    return public
+
+
+def verify_note(note: bytes, keys: Mapping[str, NoteKeys]) -> bytes:
     """The text of a note, after every signature by a known key proved true and at least one was there.
 
     Signatures by keys that are not known (by name and key id together) are ignored, as the specification
@@ -199,7 +219,7 @@ def verify_note(note: bytes, keys: Mapping[str, Ed25519PublicKey]) -> bytes:
     if not separator or lines.pop() != "" or len(lines) > MAX_NOTE_SIGNATURES:
         raise _refused("a note is a text, an empty line and signature lines")
     text = f"{head}\n".encode()
-    known = {(name, key_id(name, key)): key for name, key in keys.items()}
+    known = {(name, key_id(name, key)): key for name, several in keys.items() for key in _each(several)}
     signatures = [_parse_signature(line) for line in lines]
     trusted = [(known[name, key], signature) for name, key, signature in signatures if (name, key) in known]
     if not trusted:
@@ -210,6 +230,10 @@ def verify_note(note: bytes, keys: Mapping[str, Ed25519PublicKey]) -> bytes:
         except InvalidSignature as error:
             raise _refused("a signature of the note is wrong") from error
     return text
+
+
+def _each(keys: NoteKeys) -> Collection[Ed25519PublicKey]:
+    return (keys,) if isinstance(keys, Ed25519PublicKey) else keys
 
 
 def key_id(name: str, public: Ed25519PublicKey) -> bytes:

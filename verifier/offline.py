@@ -19,8 +19,6 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from verifier import ledger, merkle, outcome
 from verifier.errors import Code, LedgerRefused, SignatureRejected
 from verifier.model.ledger import Checkpoint
@@ -135,13 +133,18 @@ def _status(payload: dict[str, Any], token: str, keys: Collection[jws.Verificati
         raise _invalid("the status list does not check out") from None
 
 
-def check_checkpoint(note: bytes, origin: str, key: Ed25519PublicKey) -> Checkpoint:
+def check_checkpoint(note: bytes, origin: str, keys: ledger.NoteKeys) -> Checkpoint:
     """Read a signed checkpoint.
+
+    Args:
+        note: the signed note.
+        origin: the log's name.
+        keys: its key, or several while one takes another's place.
 
     Raises:
         LedgerRefused: RECORD_INVALID.
     """
-    checkpoint = ledger.parse_checkpoint(ledger.verify_note(note, {origin: key}))
+    checkpoint = ledger.parse_checkpoint(ledger.verify_note(note, {origin: keys}))
     if checkpoint.origin != origin:
         raise _invalid("the checkpoint is another log's")
     return checkpoint

@@ -46,9 +46,7 @@ async def verified(world: World, position: int) -> offline.Checked:
     )
     leaves = [merkle.leaf_hash(each.body) for each in entries]
     proof = merkle.inclusion_proof(position, size, _reader(leaves))
-    note = offline.check_checkpoint(
-        await world.store.checkpoint(), ORIGIN, world.issuer_keys.checkpoint.public_key()
-    )
+    note = offline.check_checkpoint(await world.store.checkpoint(), ORIGIN, world.issuer_keys.known)
     offline.check_inclusion(entry.record.sd_jwt, entry.body, proof, note)
     return checked
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.functional.web_fakes import ANSWER_KEY, RECORD_KEY, Web, assert_problem, serving
+from tests.functional.web_fakes import ANSWER_KEY, NOTE_KEY, RECORD_KEY, Web, assert_problem, serving
 from verifier.errors import Code, Unavailable
-from verifier.ledger import entry_bundle
+from verifier.ledger import entry_bundle, verifier_key
 from verifier.merkle import EMPTY_ROOT, Frontier, leaf_hash, verify_consistency, verify_inclusion
 from verifier.signatures import keys
 from verifier.web import ledger
@@ -33,7 +33,8 @@ def root(size: int) -> bytes:
 
 async def test_the_checkpoint_is_served_as_signed_and_never_cached(served: Web) -> None:
     assert await get(served, "/ledger/checkpoint") == (200, "no-store", served.reading.note)
-    assert await get(served, "/ledger/key") == (200, "public, max-age=300", b"log.example+00000000+AAAA\n")
+    vkey = f"{verifier_key('log.example', NOTE_KEY)}\n".encode()
+    assert await get(served, "/ledger/key") == (200, "public, max-age=300", vkey)
 
 
 async def test_an_empty_ledger_has_no_checkpoint_tile_or_leaf(served: Web) -> None:

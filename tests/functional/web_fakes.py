@@ -38,8 +38,9 @@ from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Shows, StoredRecord, every
 from verifier.ports.watching import Failure, Gap, Tally
+from verifier.published import Published, PublishedKey, Purpose
 from verifier.signatures import jws, keys, sdjwt, strict_json
-from verifier.signatures.jws import Algorithm, SigningKey
+from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
 from verifier.signatures.sdjwt import new_disclosure
 from verifier.signatures.transport import TransportKey
 from verifier.web import server
@@ -57,7 +58,12 @@ def signing_key(kid: str) -> SigningKey:
 
 CLIENT_KEYS: Final = {name: signing_key(f"{name}-key") for name in ("plat", "ent", "sub", "aud")}
 RECORD_KEY: Final = signing_key("record-key")
-CHECKPOINT_KEY: Final = Ed25519PrivateKey.generate()
+CHECKPOINT_KEY: Final = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+NOTE_KEY: Final = CHECKPOINT_KEY.public_key()
+PUBLISHED: Final = (
+    PublishedKey(Purpose.RECORD, RECORD_KEY.verification_key),
+    PublishedKey(Purpose.CHECKPOINT, VerificationKey("notes", Algorithm.EDDSA, NOTE_KEY)),
+)
 TOKEN_KEY: Final = signing_key("token-key")
 ANSWER_KEY: Final = signing_key("answer-key")
 DISCLOSURES: Final = tuple(
@@ -470,9 +476,8 @@ async def serving(*, limits: HttpLimits | None = None, **changes: Any) -> AsyncI
         claims=made.claims,
         token_key=TOKEN_KEY,
         answer_key=ANSWER_KEY,
-        public_keys=(RECORD_KEY.verification_key,),
+        published=Published(PUBLISHED, "log.example", lambda: made.now),
         ledger_origin="log.example",
-        ledger_key="log.example+00000000+AAAA",
         clock=lambda: made.now,
         new_id=lambda: f"request-{next(ids)}",
         digest=lambda purpose, data: (purpose.encode() + data).ljust(32, b"#")[:32],

@@ -298,7 +298,7 @@ class World:
         """What the check of the whole store finds."""
         keys = self.issuer_keys
         known = {key.kid: key.verification_key for key in (keys.record, keys.status)}
-        trusted = audit.Trusted(ORIGIN, keys.checkpoint.public_key(), known, kept)
+        trusted = audit.Trusted(ORIGIN, keys.known, known, kept)
         return await self.store.auditing(lambda tx: audit.check(tx, trusted))
 
     async def entries(self, kind: str = "") -> list[dict[str, Any]]:

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from verifier import keyfiles
 from verifier.errors import Code, ConfigurationError
 from verifier.model.rotation import Rotated
+from verifier.signatures.jws import Algorithm, parse_compact, sign_compact, verify
+from verifier.signatures.keys import public_jwk, thumbprint
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def test_what_was_made_can_be_read_and_only_by_its_owner(secrets: Path) -> None:
     for file in secrets.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600
     keys = keyfiles.load_issuer_keys(secrets)
-    assert keys.record.kid == keyfiles.name_of(keys.record)
+    assert keys.record.kid == thumbprint(public_jwk(keys.record.verification_key))
     assert keys.record.kid != keys.status.kid
     fields = keyfiles.load_fields(secrets)
     assert (fields.master_version, fields.pepper_version) == (1, 1)
@@ -164,3 +166,22 @@ def test_two_do_not_change_the_field_keys_at_once(secrets: Path) -> None:
     os.close(handle)
     with pytest.raises(ConfigurationError):
         keyfiles.add_version(secrets / "nowhere", Rotated.PEPPER, os.urandom)
+
+
+# Public keys
+
+
+def test_what_is_published_begins_with_the_keys_in_force(secrets: Path) -> None:
+    keys = keyfiles.load_issuer_keys(secrets)
+    own = [keys.record.verification_key, keys.status.verification_key]
+    assert {key.kid for key in keyfiles.published_keys(secrets)} == {key.kid for key in own}
+    assert keyfiles.checkpoint_keys(secrets) == [keys.checkpoint.verification_key.public]
+    assert keys.known == tuple(keyfiles.checkpoint_keys(secrets))
+
+
+def test_a_signer_shows_nothing_of_its_key_and_signs_by_its_algorithm(secrets: Path) -> None:
+    signer = keyfiles.load_issuer_keys(secrets).record
+    token = sign_compact(b"{}", signer, typ="t")
+    assert verify(parse_compact(token), signer.verification_key) == b"{}"
+    assert (signer.kid, signer.algorithm) == (signer.verification_key.kid, Algorithm.ES256)
+    assert "private" not in repr(signer)

@@ -31,12 +31,10 @@ async def findings_of(settings: Settings) -> list[audit.Finding]:
     Raises:
         ConfigurationError: there is no database of this version, or a key is missing or wrong.
     """
-    issuer_keys = keyfiles.load_issuer_keys(settings.secrets_dir)
-    record = issuer_keys.record.verification_key
     trusted = audit.Trusted(
         settings.origin,
-        issuer_keys.checkpoint.public_key(),
-        {record.kid: record},
+        keyfiles.checkpoint_keys(settings.secrets_dir),
+        {key.kid: key for key in keyfiles.published_keys(settings.secrets_dir)},
         settings.kept_checkpoint.read_bytes() if settings.kept_checkpoint.exists() else b"",
     )
     async with stored(settings) as store:

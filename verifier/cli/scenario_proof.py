@@ -98,10 +98,12 @@ async def prove(stage: Stage) -> Proof:
 
 
 async def _checkpoint(stage: Stage) -> Checkpoint:
-    origin, _, material = (await stage.get("/ledger/key")).body.decode().strip().split("+", 2)
-    # The vkey's form: one byte for the algorithm, then the key (C2SP signed-note).
-    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(material)[1:])
-    return offline.check_checkpoint((await stage.get("/ledger/checkpoint")).body, origin, key)
+    origin, keys = "", []
+    for line in (await stage.get("/ledger/key")).body.decode().splitlines():
+        origin, _, material = line.split("+", 2)
+        # The vkey's form: one byte for the algorithm, then the key (C2SP signed-note).
+        keys.append(Ed25519PublicKey.from_public_bytes(base64.b64decode(material)[1:]))
+    return offline.check_checkpoint((await stage.get("/ledger/checkpoint")).body, origin, keys)
 
 
 async def _status(stage: Stage, record: Pulled, trusted: Collection[VerificationKey]) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -151,6 +151,28 @@ class SigningKey:
     def verification_key(self) -> VerificationKey:
         """The public half."""
         return VerificationKey(self.kid, self.algorithm, self.private.public_key())
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of these bytes, in the form of RFC 7518."""
+        return signature(data, self)
+
+
+class Signs(Protocol):
+    """Whatever signs under a key's id: a ``SigningKey``, or what holds one elsewhere."""
+
+    @property
+    def kid(self) -> str:
+        """The key's id."""
+        ...
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """The one algorithm that it signs by."""
+        ...
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of these bytes, in the form of RFC 7518."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,12 +321,12 @@ def verify(jws: UnverifiedJws, key: VerificationKey) -> bytes:
 
 def signing_input(
     payload: bytes,
-    key: SigningKey,
+    key: Signs,
     *,
     typ: str,
     headers: Mapping[str, JsonValue] | None = None,
 ) -> bytes:
-    """The bytes that ``signature`` signs: canonical header, payload.
+    """The bytes that are signed: canonical header, payload.
 
     Args:
         payload: signed as it is.
@@ -326,7 +348,7 @@ def signature(signing_input: bytes, key: SigningKey) -> bytes:
     """Signs bytes by the key's algorithm, in the form of RFC 7518 (ECDSA: r || s)."""
     private = key.private
     if isinstance(private, ec.EllipticCurvePrivateKey):
-        r, s = decode_dss_signature(private.sign(signing_input, ec.ECDSA(hash_of(key.algorithm))))
+        r, s = decode_dss_signature(private.sign(signing_input, _ECDSA[key.algorithm]))
         size = (private.curve.key_size + 7) // 8
         return r.to_bytes(size) + s.to_bytes(size)
     if isinstance(private, Ed25519PrivateKey):
@@ -336,11 +358,11 @@ def signature(signing_input: bytes, key: SigningKey) -> bytes:
 
 def sign_compact(
     payload: bytes,
-    key: SigningKey,
+    key: Signs,
     *,
     typ: str,
     headers: Mapping[str, JsonValue] | None = None,
 ) -> str:
     """A compact JWS; arguments and errors as in ``signing_input``."""
     signed = signing_input(payload, key, typ=typ, headers=headers)
-    return f"{signed.decode('ascii')}.{base64url.encode(signature(signed, key))}"
+    return f"{signed.decode('ascii')}.{base64url.encode(key.sign(signed))}"

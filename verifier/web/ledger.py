@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from verifier import ledger, merkle
+from verifier import ledger, merkle, published
 from verifier.errors import AccessDenied, Code, RequestRejected, Unavailable, VerifierError
 from verifier.model.access import Role
 from verifier.model.ledger import NodeReader, Tile
@@ -40,8 +40,9 @@ async def checkpoint(call: Call) -> web.StreamResponse:
 
 
 async def verifier_key(call: Call) -> web.StreamResponse:
-    """``GET /ledger/key``: the key of checkpoints, in the form that C2SP tools take."""
-    return raw(f"{call.services.ledger_key}\n".encode(), PLAIN, max_age=_MINUTES)
+    """``GET /ledger/key``: the keys of checkpoints, one a line, in the form that C2SP tools take."""
+    lines = [f"{key}\n" for key in call.services.published.verifier_keys()]
+    return raw("".join(lines).encode(), PLAIN, max_age=_MINUTES)
 
 
 async def head(services: Services) -> tuple[bytes, int]:
@@ -154,9 +155,9 @@ async def _consistency(services: Services, old: int, new: int, size: int) -> web
 
 async def jwks(call: Call) -> web.StreamResponse:
     """``GET /.well-known/jwks.json``: the public keys of records, status lists and status answers."""
-    services = call.services
-    published = {key.kid: key for key in (*services.public_keys, services.answer_key.verification_key)}
-    return answer({"keys": [keys.public_jwk(key) for key in published.values()]}, max_age=_MINUTES)
+    issuers = {one.kid: published.jwk(one) for one in call.services.published.signing()}
+    own = call.services.answer_key.verification_key
+    return answer({"keys": [*issuers.values(), keys.public_jwk(own)]}, max_age=_MINUTES)
 
 
 async def status_list(call: Call) -> web.StreamResponse:

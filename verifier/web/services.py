@@ -16,8 +16,9 @@ from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter, Clock, Digest, NewId
 from verifier.ports.reading import Assertions, Reading
 from verifier.ports.watching import KEPT_FAILURES, Arrivals, Failure
+from verifier.published import Published
 from verifier.sandbox import Trial
-from verifier.signatures.jws import SigningKey, VerificationKey
+from verifier.signatures.jws import SigningKey
 from verifier.web.metrics import Metrics
 from verifier.web.waiting import Growth, Places
 
@@ -205,9 +206,8 @@ class Services:
         adapters: by slug.
         token_key: signs access tokens; of this process alone, never one of the issuer's.
         answer_key: signs status answers; as above.
-        public_keys: to be published besides ``answer_key``: those of records, status lists.
+        published: public keys of the issuer, to be given out besides ``answer_key``'s.
         ledger_origin: the log's name.
-        ledger_key: the log's key in the form of C2SP signed-note ("vkey").
         digest: keyed digest, for audit lines.
         try_out: the sandbox; None where this installation has none.
         failed: background workers that stopped for good; while there is one, the process is not ready.
@@ -227,9 +227,8 @@ class Services:
     claims: Claims
     token_key: SigningKey
     answer_key: SigningKey
-    public_keys: tuple[VerificationKey, ...]
+    published: Published
     ledger_origin: str
-    ledger_key: str
     clock: Clock
     new_id: NewId
     digest: Digest
