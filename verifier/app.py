@@ -33,6 +33,7 @@ from verifier.desks import ClaimDesk, EnterpriseDesk, ReadWorkbook
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
+from verifier.key_rotation import SigningDesk
 from verifier.keyring import load_packed, pack
 from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.operations import Operations, SourceForm
@@ -258,6 +259,8 @@ def compose(settings: Settings) -> Service:
     read = partial(asyncio.to_thread, read_register, settings)
     counter = Counter(store, adapters, rulebooks, table, rereading, read, now, new_id, os.urandom, said)
     operations = counter.operations()
+    desk = SigningDesk(settings.secrets_dir, issuer, published)
+    operations = replace(operations, further={**operations.further, **desk.table()})
     stack.push_async_callback(_watch(crew, store, rulebooks, services, settings).finish)
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)

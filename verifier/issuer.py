@@ -125,6 +125,10 @@ class Issuer:
         self._new_id = new_id
         self._epoch = -1
 
+    def take_up(self, keys: IssuerKeys) -> None:
+        """Sign with these from the next step on."""
+        self._keys = keys
+
     async def start(self) -> Head:
         """Take over: fence whoever issued before, after checking that the ledger continues what was kept.
 

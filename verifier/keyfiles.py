@@ -42,7 +42,6 @@ from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
 
 PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 _FIELDS: Final = "fields.json"
-_BESIDE: Final = "fields.json.new"
 _MEMBERS: Final = {
     Rotated.PEPPER: ("peppers", "pepper_version"),
     Rotated.MASTER: ("master_keys", "master_version"),
@@ -184,24 +183,40 @@ def put_in_force(directory: Path, name: Rotated, version: int) -> None:
 
 def _change(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
     """Replace the field keys in one go: whenever the power fails, the old file is there, or the new one."""
-    with _alone(directory) as handle:
+    with alone(directory) as handle:
         before = read_secret(directory / _FIELDS)
         _fields(before)
         parsed = json.loads(before)
         change(parsed)
         content = json.dumps(parsed, indent=1).encode()
         _fields(content)
-        beside = directory / _BESIDE
-        # Left by somebody who was cut off before it counted: nothing was ever sealed with what is in it.
-        beside.unlink(missing_ok=True)
-        write_secret(beside, content)
-        _to_disk(beside)
-        beside.replace(directory / _FIELDS)
-        os.fsync(handle)
+        put(handle, directory / _FIELDS, content)
+
+
+def put(handle: int, path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, in the place of one that may be there, durably.
+
+    Args:
+        handle: of the directory, from ``alone``.
+        path: of the file.
+        content: all of it.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    # Left by somebody who was cut off before it counted: nothing was sealed or signed with what is in it.
+    beside.unlink(missing_ok=True)
+    write_secret(beside, content)
+    _to_disk(beside)
+    beside.replace(path)
+    os.fsync(handle)
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[int]:
+def alone(directory: Path) -> Iterator[int]:
+    """Nobody else changes the keys in this directory meanwhile; its handle.
+
+    Raises:
+        ConfigurationError: KEY_REFUSED, somebody else does, or it cannot be opened.
+    """
     try:
         handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
@@ -211,7 +226,7 @@ def _alone(directory: Path) -> Iterator[int]:
         yield handle
     except BlockingIOError:
         raise ConfigurationError(
-            Code.KEY_REFUSED, "somebody else is changing the field keys", pointer=_FIELDS
+            Code.KEY_REFUSED, "somebody else is changing the keys", pointer=directory.name
         ) from None
     finally:
         os.close(handle)

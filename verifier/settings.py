@@ -56,6 +56,7 @@ class Settings:
             ``sandbox`` in ``secrets_dir``. Empty means that there is no sandbox.
         objection_answer_days: days within which a correction, objection or appeal is to be answered; 0 means
             that no term is configured, which every answer says.
+        key_overlap_hours: how long a new signing key is published before it signs.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -76,6 +77,7 @@ class Settings:
     sandbox_register: Path = Path()
     policies: str = ""
     objection_answer_days: int = 0
+    key_overlap_hours: int = 24
 
     def __post_init__(self) -> None:
         if not self.database_url:

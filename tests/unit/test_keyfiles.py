@@ -161,7 +161,7 @@ def test_what_would_not_be_read_again_is_not_written(secrets: Path) -> None:
 def test_two_do_not_change_the_field_keys_at_once(secrets: Path) -> None:
     handle = os.open(secrets, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    with refused_at("fields.json"):
+    with refused_at("secrets"):
         keyfiles.add_version(secrets, Rotated.PEPPER, os.urandom)
     os.close(handle)
     with pytest.raises(ConfigurationError):

@@ -13,7 +13,7 @@ from typing import Any
 
 from verifier import audit, keyfiles, offline
 from verifier.app import now, open_database, profiles, reading_store
-from verifier.cli import versions
+from verifier.cli import signing, versions
 from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
 from verifier.model.time import iso
 from verifier.settings import Settings
@@ -158,6 +158,7 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         "service keys": lambda: (
             keyfiles.load_fields(settings.secrets_dir),
             keyfiles.load_issuer_keys(settings.secrets_dir),
+            keyfiles.every_published(settings.secrets_dir),
         ),
         "policy and register": lambda: rulebook(settings),
         "offices": lambda: offices(settings),
@@ -171,6 +172,7 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         except VerifierError as error:
             wanting = True
             results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
+    results |= _signers(settings)
     try:
         sm2.self_test()
         results["sm2"] = "可用：国标示例自检通过 · works: the example of GB/T 32918.5 comes out right"
@@ -189,6 +191,14 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"
     _print(dict(results), as_json=arguments.json)
     return 1 if wanting else 0
+
+
+def _signers(settings: Settings) -> dict[str, str]:
+    """Where the rotation of each signing key stands; that one is missing or wrong was said before."""
+    try:
+        return {f"{name} key": signing.line(said) for name, said in signing.described(settings).items()}
+    except VerifierError:
+        return {}
 
 
 async def _differing(settings: Settings, store: Store) -> dict[str, str]:

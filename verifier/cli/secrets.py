@@ -1,4 +1,4 @@
-"""``secrets``: rotate the pepper or the master key, and say where that stands.
+"""``secrets``: rotate the pepper, the master key or a signing key, and say where that stands.
 
 ``secrets rotate`` may be ended at any moment, also by ``kill -9``, and given again: it goes on where it was.
 """
@@ -19,10 +19,11 @@ import aiohttp
 
 from verifier import keyfiles
 from verifier.app import compose
-from verifier.cli import versions
+from verifier.cli import signing, versions
 from verifier.cli.operating import ask_service
 from verifier.errors import Code, Unavailable, VerifierError
 from verifier.model.rotation import Rotated
+from verifier.published import Purpose
 from verifier.settings import Settings
 
 Ask = Callable[[str, Mapping[str, str]], Awaitable[dict[str, Any]]]
@@ -33,16 +34,26 @@ _PAUSE_SECONDS: Final = 0.5
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the commands."""
-    group = commands.add_parser("secrets", help="静态数据密钥的轮换 · rotate the keys for data at rest")
+    group = commands.add_parser("secrets", help="本服务密钥的轮换 · rotate the service's own keys")
     actions = group.add_subparsers(required=True, metavar="ACTION")
     turn = actions.add_parser(
         "rotate", help="轮换，可中断后续做，服务不停 · rotate while the service runs; resumes where it was"
     )
-    turn.add_argument("name", choices=[name.value for name in Rotated], help="索引密钥或主密钥 · which key")
+    names = [name.value for name in (*Rotated, *Purpose)]
+    turn.add_argument(
+        "name",
+        choices=names,
+        help="索引密钥、主密钥，或签记录、状态列表、检查点的密钥 · which key",
+    )
     turn.add_argument(
         "--prepare",
         action="store_true",
         help="只生成新密钥，先备份、分发 · only make the new key, to be backed up and handed out first",
+    )
+    turn.add_argument(
+        "--now",
+        action="store_true",
+        help="签名密钥：不等公布期满，密钥泄露时用 · a signing key: do not wait for the overlap; for a leak",
     )
     turn.add_argument(
         "--forget-erased",
@@ -60,18 +71,23 @@ async def show_status(settings: Settings, arguments: argparse.Namespace) -> int:
     """Where both rotations stand."""
     async with _operations(settings) as ask:
         answer = await ask("secrets status", {})
+    signers = signing.described(settings)
     if arguments.json:
-        print(json.dumps(answer, ensure_ascii=False))
+        print(json.dumps({**answer, **signers}, ensure_ascii=False))
         return 0
     for name, said in answer.items():
         print(f"{name}: {versions.line(said)}")
         rows = json.dumps(said["rows"])
         print(f"  各版本行数 · rows by version: {rows}  已配置 · configured: {said['configured']}")
+    for name, said in signers.items():
+        print(f"{name}: {signing.line(said)}")
     return 0
 
 
 async def rotate(settings: Settings, arguments: argparse.Namespace) -> int:
     """Carry a rotation through; 1 if it waits for the operator's word or begins to fill in again."""
+    if arguments.name in set(Purpose):
+        return await signing.rotate(settings, arguments)
     name = Rotated(arguments.name)
     async with _operations(settings) as ask:
         said = (await ask("secrets status", {}))[name.value]
