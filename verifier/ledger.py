@@ -26,7 +26,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from verifier.errors import AccessDenied, Code, LedgerRefused, RequestRejected
-from verifier.merkle import Frontier, leaf_hash
+from verifier.merkle import leaf_hash, tree_root
 from verifier.model.ledger import HASH_BYTES, TILE_WIDTH, Checkpoint, NodeReader, Tile
 from verifier.signatures import strict_json
 
@@ -120,8 +120,7 @@ def evidence_root(digests: Sequence[bytes]) -> bytes:
     Returns:
         32 bytes; ``merkle.EMPTY_ROOT`` if there are none.
     """
-    tree, _ = Frontier().append([leaf_hash(digest) for digest in sorted(digests)])
-    return tree.root()
+    return tree_root([leaf_hash(digest) for digest in sorted(digests)])
 
 
 # Checkpoints

@@ -98,6 +98,22 @@ class Frontier:
         return Frontier(size, tuple(edge)), completed
 
 
+def tree_root(leaf_hashes: Sequence[bytes]) -> bytes:
+    """The Merkle tree hash of all leaves at once; what ``Frontier().append(...)`` comes to, and faster.
+
+    Raises:
+        LedgerRefused: a leaf hash is not 32 bytes.
+    """
+    _require_hashes(leaf_hashes)
+    level = list(leaf_hashes)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2], strict=False)
+        joined = [sha256(_NODE_PREFIX + left + right).digest() for left, right in pairs]
+        # One without a partner goes up as it is: the tree of RFC 6962 splits at powers of two.
+        level = joined + level[-1:] if len(level) % 2 else joined
+    return level[0] if level else EMPTY_ROOT
+
+
 def inclusion_proof(index: int, size: int, node: NodeReader) -> list[bytes]:
     """The audit path of a leaf in the tree of ``size`` leaves (RFC 9162, 2.1.3.1).
 

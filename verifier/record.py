@@ -30,7 +30,7 @@ from typing import Any, Final
 from verifier.model.decision import State
 from verifier.ports import RandomBytes
 from verifier.ports.issuing import Issuable
-from verifier.signatures.sdjwt import Disclosure, new_disclosure, payload_with
+from verifier.signatures.sdjwt import Disclosure, issue, new_disclosure
 from verifier.signatures.status_list import Status
 
 TYP: Final = "dc+sd-jwt"
@@ -152,9 +152,9 @@ def _clauses(trace: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: clause[name] for name in kept if name in clause} for clause in trace]
 
 
-def payload(visible: Mapping[str, Any], hidden: Sequence[Disclosure]) -> dict[str, Any]:
-    """The payload to sign: visible claims and digests of the hidden ones."""
-    return payload_with(visible, hidden)
+def payload(visible: Mapping[str, Any], hidden: Sequence[Disclosure]) -> tuple[bytes, list[str]]:
+    """The payload to sign, visible claims and digests of the hidden ones; and the disclosures, encoded."""
+    return issue(visible, hidden)
 
 
 def entry(issuable: Issuable, record_id: str, issued: str, signing_input_digest: bytes) -> dict[str, Any]:

@@ -404,6 +404,8 @@ async def over(url: str, installation: Installation) -> World:
     read_keys = partial(keyfiles.load_fields, installation.secrets_dir)
     store = Store(Database(url), keys, clock=clock, randbytes=os.urandom, new_id=new_id, read_keys=read_keys)
     issuer_keys = keyfiles.load_issuer_keys(installation.secrets_dir)
+    # Of a database that was worked on before, what its issuer has kept.
+    kept.note = await store.checkpoint()
     world = World(
         store=store,
         keys=keys,

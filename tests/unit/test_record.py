@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -147,7 +148,9 @@ def test_personal_claims_are_disclosures_in_a_fixed_order_each_with_its_salt() -
     hidden = record.disclosures(issuable(), lambda _: next(salts))
     assert [part.name for part in hidden] == ["name", "id_number", "employer"]
     assert len({part.encoded for part in hidden}) == 3
-    payload = record.payload(visible(issuable()), hidden)
+    written, encoded = record.payload(visible(issuable()), hidden)
+    payload = json.loads(written)
+    assert encoded == [part.encoded for part in hidden]
     assert len(payload["_sd"]) == 3
     assert not any(value in str(payload) for value in DISCLOSED.values())
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from verifier.cli import (
     checking,
     following,
+    keeping,
     keys,
     operating,
     platforms,
@@ -120,7 +121,9 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ledger = commands.add_parser("ledger", help="账本 · the ledger")
-    fsck = ledger.add_subparsers(required=True, metavar="ACTION").add_parser(
+    actions = ledger.add_subparsers(required=True, metavar="ACTION")
+    keeping.add_to(actions)
+    fsck = actions.add_parser(
         "fsck", help="按库中原值重算并比对全部记录 · recompute all from the stored values and compare"
     )
     fsck.add_argument("--json", action="store_true", help="机器可读 · for machines")

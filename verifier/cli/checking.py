@@ -15,6 +15,7 @@ from verifier import audit, keyfiles, offline
 from verifier.app import now, open_database, profiles, reading_store
 from verifier.cli import signing, versions
 from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
+from verifier.kept import CheckpointFile
 from verifier.model.time import iso
 from verifier.settings import Settings
 from verifier.signatures import keys, sm2
@@ -25,8 +26,12 @@ from verifier.store.schema import differences, require_current, upgrade
 from verifier.store.store import Store
 
 
-async def findings_of(settings: Settings) -> list[audit.Finding]:
+async def findings_of(settings: Settings, kept: bytes | None = None) -> list[audit.Finding]:
     """What is not as it was signed.
+
+    Args:
+        settings: where the database, the keys and the kept checkpoint are.
+        kept: an earlier checkpoint to compare with, in place of the kept one.
 
     Raises:
         ConfigurationError: there is no database of this version, or a key is missing or wrong.
@@ -35,7 +40,7 @@ async def findings_of(settings: Settings) -> list[audit.Finding]:
         settings.origin,
         keyfiles.checkpoint_keys(settings.secrets_dir),
         {key.kid: key for key in keyfiles.published_keys(settings.secrets_dir)},
-        settings.kept_checkpoint.read_bytes() if settings.kept_checkpoint.exists() else b"",
+        CheckpointFile(settings.kept_checkpoint).read() if kept is None else kept,
     )
     async with stored(settings) as store:
         return await store.auditing(lambda tx: audit.check(tx, trusted))
@@ -152,6 +157,7 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     results: dict[str, str] = {
         "mode": "嵌入模式：接收、评定、签发同在一个进程 · embedded: all roles share one process",
         "sqlite": sqlite3.sqlite_version,
+        **_signers(settings),
     }
     wanting = False
     checks: dict[str, Callable[[], object]] = {
@@ -172,7 +178,6 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         except VerifierError as error:
             wanting = True
             results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
-    results |= _signers(settings)
     try:
         sm2.self_test()
         results["sm2"] = "可用：国标示例自检通过 · works: the example of GB/T 32918.5 comes out right"

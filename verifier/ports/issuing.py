@@ -124,6 +124,19 @@ class NewStatement:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedList:
+    """A status list as it is from now on.
+
+    Attributes:
+        taken: how many of its places are.
+    """
+
+    list_id: int
+    token: str = field(repr=False)
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Everything one step of the issuer stores, or nothing of it."""
 
@@ -135,7 +148,7 @@ class Batch:
     outbox: Collection[str]
     evidence: Collection[str]
     evidence_position: int | None
-    status_tokens: Mapping[int, str]
+    lists: Collection[SignedList]
     at: datetime
     statements: Sequence[NewStatement] = ()
 
@@ -151,8 +164,8 @@ class IssuingTransaction(Protocol):
         """Raise the epoch, so that an issuer that was there before can commit no more."""
         ...
 
-    def node(self, level: int, index: int) -> bytes:
-        """A stored complete subtree's hash."""
+    def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Hashes of stored complete subtrees by (level, index). Raises LedgerRefused if one is missing."""
         ...
 
     def pending(self, limit: int) -> Sequence[OutboxItem]:
@@ -171,7 +184,7 @@ class IssuingTransaction(Protocol):
         """Which of these places of a status list are taken."""
         ...
 
-    def status_lists(self) -> Mapping[int, tuple[int, datetime | None]]:
+    def status_lists(self) -> Mapping[int, tuple[int, datetime]]:
         """Per list: how many places are taken, and when it was last signed."""
         ...
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import Final
 
@@ -8,13 +7,14 @@ _PADDING: Final = (b"", b"!", b"==", b"=")
 """By the length modulo 4; one character alone encodes no byte."""
 _ENDINGS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 """The last characters that leave no bit over: 4 bits of it are used, or 2 are not."""
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 """To the alphabet that the decoder knows; what is foreign to base64url becomes foreign to it too."""
 
 
 def encode(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def decode(text: str) -> bytes:

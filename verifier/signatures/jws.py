@@ -337,11 +337,19 @@ def signing_input(
     Raises:
         ConfigurationError: ``configuration_invalid``: a header that would replace ours or that we refuse.
     """
-    own: dict[str, JsonValue] = {"alg": key.algorithm.value, "kid": key.kid, "typ": typ}
-    if headers and not (_REFUSED_HEADERS | own.keys()).isdisjoint(headers):
-        raise ConfigurationError(Code.CONFIGURATION_INVALID, "a header parameter may not be set")
-    header = strict_json.canonical({**(headers or {}), **own})
-    return f"{base64url.encode(header)}.{base64url.encode(payload)}".encode("ascii")
+    header = _protected(key.algorithm.value, key.kid, typ)
+    if headers:
+        own: dict[str, JsonValue] = {"alg": key.algorithm.value, "kid": key.kid, "typ": typ}
+        if not (_REFUSED_HEADERS | own.keys()).isdisjoint(headers):
+            raise ConfigurationError(Code.CONFIGURATION_INVALID, "a header parameter may not be set")
+        header = base64url.encode(strict_json.canonical({**headers, **own}))
+    return f"{header}.{base64url.encode(payload)}".encode("ascii")
+
+
+@lru_cache(maxsize=MAX_CACHED_HEADERS)
+def _protected(alg: str, kid: str, typ: str) -> str:
+    """The header of tokens of one kind under one key: the same in all of them."""
+    return base64url.encode(strict_json.canonical({"alg": alg, "kid": kid, "typ": typ}))
 
 
 def signature(signing_input: bytes, key: SigningKey) -> bytes:

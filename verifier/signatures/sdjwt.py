@@ -42,6 +42,8 @@ ALWAYS_VISIBLE: Final = frozenset(
 """Claims that decide about validity: never disclosures (RFC 9901, 9.7; SD-JWT VC, registered JWT claims)."""
 
 _RESERVED: Final = frozenset({"_sd", "...", "_sd_alg"})
+_OWN_WRITTEN: Final = (b'"_sd"', b'"_sd_alg"')
+_ELSEWHERE: Final = b'"..."'
 _ALGORITHM: Final = "sha-256"
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -114,13 +116,49 @@ def payload_with(
     Raises:
         SignatureRejected: step ``disclosure``, where ``disclosed`` would refuse the result.
     """
+    payload, encoded = _payload(claims, disclosures, decoys)
+    disclosed(payload, encoded)
+    return payload
+
+
+def issue(claims: Mapping[str, Any], disclosures: Sequence[Disclosure]) -> tuple[bytes, list[str]]:
+    """The payload to sign as canonical JSON, and the encoded disclosures; otherwise as ``payload_with``."""
+    payload, encoded = _payload(claims, disclosures, ())
+    written = strict_json.canonical(payload)
+    # Searched, which is faster than walking. If more is found than our own two members, `disclosed` decides.
+    own = all(written.count(word) == bool(encoded) for word in _OWN_WRITTEN) and _ELSEWHERE not in written
+    if not own or not _are_plain(claims, disclosures, encoded):
+        disclosed(payload, encoded)
+    return written, encoded
+
+
+def _payload(
+    claims: Mapping[str, Any], disclosures: Sequence[Disclosure], decoys: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
     if not _RESERVED.isdisjoint(claims):
         raise _bad_disclosure()
     encoded = [item.encoded for item in disclosures]
     digests = sorted([*map(digest, encoded), *decoys])
-    payload = {**claims, "_sd": digests, "_sd_alg": _ALGORITHM} if digests else dict(claims)
-    disclosed(payload, encoded)
-    return payload
+    return ({**claims, "_sd": digests, "_sd_alg": _ALGORITHM} if digests else dict(claims)), encoded
+
+
+def _are_plain(claims: Mapping[str, Any], disclosures: Sequence[Disclosure], encoded: Sequence[str]) -> bool:
+    """Whether these are short texts under names of their own, which ``disclosed`` can only accept."""
+    names = {item.name for item in disclosures}
+    return (
+        len(names) == len(disclosures)
+        and names.isdisjoint(claims)
+        and names.isdisjoint(ALWAYS_VISIBLE)
+        and names.isdisjoint(_RESERVED)
+        and all(
+            isinstance(item.value, str)
+            and item.value.isprintable()
+            and item.salt.isprintable()
+            and item.name.isprintable()
+            for item in disclosures
+        )
+        and all(len(one) <= MAX_DISCLOSURE_CHARS for one in encoded)
+    )
 
 
 def compose(jws: str, disclosures: Sequence[str]) -> str:
@@ -234,9 +272,9 @@ def _refuse_reserved(value: Any) -> None:
             case dict() as found:
                 if not _RESERVED.isdisjoint(found):
                     raise _bad_disclosure()
-                pending.extend(found.values())
+                pending += [member for member in found.values() if type(member) is not str]
             case list() | tuple() as found:
-                pending.extend(found)
+                pending += [member for member in found if type(member) is not str]
             case _:
                 pass
 

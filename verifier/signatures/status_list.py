@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _BITS: Final = frozenset({1, 2, 4, 8})
 _BYTE: Final = 8
+BEST: Final = 9
+"""The highest level of compression (section 4.1 recommends it)."""
 
 
 class Status(IntEnum):
@@ -87,19 +89,20 @@ def put(packed: bytearray, bits: int, index: int, status: int) -> None:
     packed[place] = packed[place] & ~(_mask(bits) << shift) | status << shift
 
 
-def encode(statuses: bytes | bytearray | Sequence[int], bits: int) -> str:
-    """The member ``lst``: zlib at its highest level, base64url without padding (sections 4.1 and 4.2).
+def encode(statuses: bytes | bytearray | Sequence[int], bits: int, *, level: int = BEST) -> str:
+    """The member ``lst``: zlib, base64url without padding (sections 4.1 and 4.2).
 
     Args:
         statuses: the packed array if bytes, else one status an index.
         bits: per status: 1, 2, 4 or 8.
+        level: of compression; the highest is recommended, and takes long for a well-filled list.
 
     Raises:
         SignatureRejected: step ``status_list``, if a status does not fit.
     """
     _require_bits(bits)
     packed = statuses if isinstance(statuses, bytes | bytearray) else pack(statuses, bits)
-    return base64url.encode(zlib.compress(packed, level=9))
+    return base64url.encode(zlib.compress(packed, level=level))
 
 
 def decode(lst: str, bits: int, *, max_bytes: int) -> bytes:

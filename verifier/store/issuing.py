@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, select, tuple_, update
+import msgspec
+from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
 
 from verifier.errors import Code, LedgerRefused
 from verifier.model.decision import DecisionId, Entitlement, State
@@ -45,15 +46,16 @@ class Issuing(Deciding):
         self.connection.execute(update(table).where(table.c.name == _HEAD).values(epoch=table.c.epoch + 1))
         return self.head()
 
-    def node(self, level: int, index: int) -> bytes:
-        """A stored complete subtree's hash."""
+    def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
+        """Hashes of stored complete subtrees by (level, index)."""
         table = tables.nodes
-        found = self.connection.execute(
-            select(table.c.hash).where(table.c.level == level, table.c.position == index)
-        ).scalar_one_or_none()
-        if found is None:
+        rows = self.connection.execute(
+            select(table).where(tuple_(table.c.level, table.c.position).in_(list(coordinates)))
+        )
+        found = {(row.level, row.position): bytes(row.hash) for row in rows}
+        if len(found) != len(coordinates):
             raise LedgerRefused(Code.LEDGER_FORK_REFUSED, "a node of the ledger is missing")
-        return bytes(found)
+        return found
 
     def pending(self, limit: int) -> Sequence[OutboxItem]:
         """The oldest items that are not in the ledger yet."""
@@ -62,7 +64,7 @@ class Issuing(Deciding):
             select(table).order_by(table.c.created_at, table.c.outbox_id).limit(limit)
         )
         return [
-            OutboxItem(row.outbox_id, row.kind, row.reference, json.loads(row.body), row.created_at)
+            OutboxItem(row.outbox_id, row.kind, row.reference, msgspec.json.decode(row.body), row.created_at)
             for row in rows
         ]
 
@@ -84,7 +86,7 @@ class Issuing(Deciding):
             last = self._last_records(learners)
             names = self._employer_names({row["uscc"] for row in rows if row["uscc"]})
             for row in rows:
-                trace = json.loads(row["trace"])
+                trace = msgspec.json.decode(row["trace"])
                 disclosed = {
                     "name": holders.get(row["completion_fact"]),
                     "id_number": numbers.get(row["learner_id"]),
@@ -178,15 +180,11 @@ class Issuing(Deciding):
         ).scalars()
         return set(rows)
 
-    def status_lists(self) -> Mapping[int, tuple[int, datetime | None]]:
+    def status_lists(self) -> Mapping[int, tuple[int, datetime]]:
         """Per list: how many places are taken, and when it was last signed."""
-        table, signed = tables.status_entries, tables.status_lists
-        rows = self.connection.execute(
-            select(table.c.list_id, func.count(), func.max(signed.c.signed_at))
-            .outerjoin(signed, signed.c.list_id == table.c.list_id)
-            .group_by(table.c.list_id)
-        )
-        return {list_id: (count, signed_at) for list_id, count, signed_at in rows}
+        table = tables.status_lists
+        rows = self.connection.execute(select(table.c.list_id, table.c.taken, table.c.signed_at))
+        return {list_id: (taken, signed_at) for list_id, taken, signed_at in rows}
 
     def set_statuses(self, list_id: int) -> Mapping[int, int]:
         """The places of a list whose status is not valid."""
@@ -211,23 +209,40 @@ class Issuing(Deciding):
         if moved.rowcount != 1:
             raise LedgerRefused(Code.LEDGER_HEAD_MOVED, "the head is not where it was read")
         self._store_entries(batch)
-        for new in batch.records:
-            self._store_record(new, batch.at)
+        self._store_records(batch)
         self._store_statements(batch)
-        for chunk in chunks(batch.outbox):
-            self.connection.execute(delete(tables.outbox).where(tables.outbox.c.outbox_id.in_(chunk)))
-        for chunk in chunks(batch.evidence):
+        self._settle(batch)
+        self._store_lists(batch)
+
+    def _settle(self, batch: Batch) -> None:
+        """What was taken is pending no more; what is rooted bears its root's index."""
+        outbox, evidence = tables.outbox, tables.evidence
+        if batch.outbox:
             self.connection.execute(
-                update(tables.evidence)
-                .where(tables.evidence.c.evidence_id.in_(chunk))
-                .values(position=batch.evidence_position)
+                delete(outbox).where(outbox.c.outbox_id == bindparam("taken")),
+                [{"taken": outbox_id} for outbox_id in batch.outbox],
             )
-        for list_id, token in batch.status_tokens.items():
-            lists = tables.status_lists
-            self.connection.execute(delete(lists).where(lists.c.list_id == list_id))
+        if batch.evidence:
             self.connection.execute(
-                lists.insert(), {"list_id": list_id, "token": token, "signed_at": batch.at}
+                update(evidence)
+                .where(evidence.c.evidence_id == bindparam("rooted"))
+                .values(position=batch.evidence_position),
+                [{"rooted": evidence_id} for evidence_id in batch.evidence],
             )
+
+    def _store_lists(self, batch: Batch) -> None:
+        if not batch.lists:
+            return
+        table = tables.status_lists
+        signed = [one.list_id for one in batch.lists]
+        self.connection.execute(delete(table).where(table.c.list_id.in_(signed)))
+        self.connection.execute(
+            table.insert(),
+            [
+                {"list_id": one.list_id, "token": one.token, "signed_at": batch.at, "taken": one.taken}
+                for one in batch.lists
+            ],
+        )
 
     def _store_entries(self, batch: Batch) -> None:
         if not batch.entries:
@@ -268,20 +283,46 @@ class Issuing(Deciding):
         if rows:
             self.connection.execute(tables.statements.insert(), rows)
 
-    def _store_record(self, new: NewRecord, at: datetime) -> None:
-        issuable, status = new.issuable, tables.status_entries
-        if issuable.previous is not None and new.previous_status is not None:
+    def _store_records(self, batch: Batch) -> None:
+        if not batch.records:
+            return
+        self.learner_keys({new.issuable.learner_id for new in batch.records})
+        rows = [self._record_row(new, batch.at) for new in batch.records]
+        self.connection.execute(tables.records.insert(), rows)
+        table = tables.status_entries
+        self.connection.execute(
+            table.insert(),
+            [
+                {
+                    "list_id": new.status_list,
+                    "position": new.status_index,
+                    "record_id": new.record_id,
+                    "status": new.status,
+                }
+                for new in batch.records
+            ],
+        )
+        # Last, and in their order: one record may supersede another of the same batch.
+        superseded = [
+            {"superseded": new.issuable.previous.record_id, "becomes": new.previous_status}
+            for new in batch.records
+            if new.issuable.previous is not None and new.previous_status is not None
+        ]
+        if superseded:
             self.connection.execute(
-                update(status)
-                .where(status.c.record_id == issuable.previous.record_id)
-                .values(status=new.previous_status)
+                update(table)
+                .where(table.c.record_id == bindparam("superseded"))
+                .values(status=bindparam("becomes")),
+                superseded,
             )
-        self.learner_keys({issuable.learner_id})
+
+    def _record_row(self, new: NewRecord, at: datetime) -> dict[str, Any]:
+        issuable = new.issuable
         sealed = b""  # nobody could open the disclosures of somebody who was erased
         if not self.vault.erased(issuable.learner_id):
             place = sealed_disclosures(new.record_id)
             sealed = self.vault.seal(issuable.learner_id, *place, json.dumps(new.disclosures).encode())
-        row: dict[str, Any] = {
+        return {
             "record_id": new.record_id,
             "decision_id": issuable.decision_id,
             "learner_id": issuable.learner_id,
@@ -297,13 +338,3 @@ class Issuing(Deciding):
             "sealed_disclosures": sealed,
             "issued_at": at,
         }
-        self.connection.execute(tables.records.insert(), row)
-        self.connection.execute(
-            status.insert(),
-            {
-                "list_id": new.status_list,
-                "position": new.status_index,
-                "record_id": new.record_id,
-                "status": new.status,
-            },
-        )

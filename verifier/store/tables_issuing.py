@@ -93,6 +93,8 @@ status_lists = Table(
     Column("list_id", Integer, primary_key=True, autoincrement=False),
     Column("token", Text, nullable=False),
     Column("signed_at", Moment, nullable=False),
+    # How many of its places are taken: counting them would take longer than a batch.
+    Column("taken", Integer, nullable=False, server_default="0"),
 )
 
 evidence = Table(
