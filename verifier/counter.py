@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from verifier import objecting
 from verifier.admissions import AdmissionDesk
 from verifier.adoption import AdoptionDesk, Rulebooks
+from verifier.asked import Parameters
 from verifier.identities import IdentityDesk
 from verifier.keyring import Register
 from verifier.listing import ListingDesk
@@ -18,6 +20,14 @@ from verifier.rereading import Rereading
 from verifier.rotation import RotationDesk
 from verifier.signalling import SignalDesk
 from verifier.store.store import Store
+
+
+class Desk(Protocol):
+    """Some operations by their names."""
+
+    def table(self) -> Mapping[str, Callable[[Parameters], Awaitable[dict[str, Any]]]]:
+        """Every operation by its name on the command line."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +51,11 @@ class Counter:
     randbytes: RandomBytes
     said: objecting.Register
 
-    def operations(self) -> Operations:
-        """All that an operator may do."""
+    def operations(self, *further: Desk) -> Operations:
+        """All that an operator may do, at these desks too."""
         store, clock, new_id = self.store, self.clock, self.new_id
         operations = Operations(store, clock, new_id, self.randbytes)
-        desks = (
+        desks: tuple[Desk, ...] = (
             AdoptionDesk(operations, self.rulebooks, self.register),
             PlatformDesk(store, self.adapters, lambda: self.rulebooks().register, clock),
             self.rereading,
@@ -55,6 +65,8 @@ class Counter:
             RotationDesk(store, clock),
             SignalDesk(store, clock),
             *objecting.desks(self.said),
+            *further,
         )
-        further = {name: run for desk in desks for name, run in desk.table().items()}
-        return replace(operations, further=further)
+        return replace(
+            operations, further={name: run for desk in desks for name, run in desk.table().items()}
+        )

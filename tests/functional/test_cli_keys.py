@@ -93,13 +93,15 @@ class Office:
         return file
 
 
-async def live(database_url: str, installation: Installation) -> tuple[str, str]:
+async def live(directory: Path, installation: Installation) -> tuple[str, str]:
+    database_url = f"sqlite+aiosqlite:///{directory}/verifier.db"
     database = Database(database_url)
     await database.write(upgrade)
     await database.close()
     world: World = await over(database_url, installation)
     try:
         await lived(world)
+        (directory / "checkpoint.txt").write_bytes(world.kept.note)
         return await world.learner(EARLY), await world.learner(LATE)
     finally:
         await world.store.database.close()
@@ -111,7 +113,7 @@ def past(
 ) -> tuple[Path, tuple[str, str]]:
     """A database with two decisions, to be copied."""
     directory = tmp_path_factory.mktemp("past")
-    learners = asyncio.run(live(f"sqlite+aiosqlite:///{directory}/verifier.db", installation))
+    learners = asyncio.run(live(directory, installation))
     return directory, learners
 
 

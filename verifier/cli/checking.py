@@ -159,25 +159,8 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         "sqlite": sqlite3.sqlite_version,
         **_signers(settings),
     }
-    wanting = False
-    checks: dict[str, Callable[[], object]] = {
-        "service keys": lambda: (
-            keyfiles.load_fields(settings.secrets_dir),
-            keyfiles.load_issuer_keys(settings.secrets_dir),
-            keyfiles.every_published(settings.secrets_dir),
-        ),
-        "policy and register": lambda: rulebook(settings),
-        "offices": lambda: offices(settings),
-        "profiles": lambda: profiles(settings),
-        "sandbox register": lambda: sandbox_register(settings, read_register(settings)[0]),
-    }
-    for name, look in checks.items():
-        try:
-            look()
-            results[name] = "ok"
-        except VerifierError as error:
-            wanting = True
-            results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
+    configured, wanting = _configured(settings)
+    results |= configured
     try:
         sm2.self_test()
         results["sm2"] = "可用：国标示例自检通过 · works: the example of GB/T 32918.5 comes out right"
@@ -196,6 +179,30 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"
     _print(dict(results), as_json=arguments.json)
     return 1 if wanting else 0
+
+
+def _configured(settings: Settings) -> tuple[dict[str, str], bool]:
+    """What is said of each file that the service starts from, and whether one is wanting."""
+    results, wanting = dict[str, str](), False
+    checks: dict[str, Callable[[], object]] = {
+        "service keys": lambda: (
+            keyfiles.load_fields(settings.secrets_dir),
+            keyfiles.load_issuer_keys(settings.secrets_dir),
+            keyfiles.every_published(settings.secrets_dir),
+        ),
+        "policy and register": lambda: rulebook(settings),
+        "offices": lambda: offices(settings),
+        "profiles": lambda: profiles(settings),
+        "sandbox register": lambda: sandbox_register(settings, read_register(settings)[0]),
+    }
+    for name, look in checks.items():
+        try:
+            look()
+            results[name] = "ok"
+        except VerifierError as error:
+            wanting = True
+            results[name] = f"{error.code} [{error.pointer}]: {CATALOGUE[error.code].zh}"
+    return results, wanting
 
 
 def _signers(settings: Settings) -> dict[str, str]:
