@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench population fix lock clean
+.PHONY: demo test check bench population chaos fix lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python -m verifier demo $(if $(ONCE),--once)
@@ -27,6 +27,10 @@ bench: $(VENV)/.tests
 # A made-up population of 100,000 whose truth is known, through the real steps; some minutes.
 population: $(VENV)/.tests
 	$(BIN)/python -m tests.population $(ARGS)
+
+# The feed's writer and its puller, killed every few seconds; ARGS="--entries 1000000" or "--postgresql".
+chaos: $(VENV)/.tests
+	$(BIN)/python -m tests.chaos_feed $(ARGS)
 
 fix: $(VENV)/.tests
 	$(BIN)/ruff check --fix .

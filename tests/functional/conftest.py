@@ -46,7 +46,7 @@ class PostgreSQL:
         settings = ("fsync = off", "deadlock_timeout = '50ms'")
         self.run(*(f"alter system set {setting}" for setting in settings), "select pg_reload_conf()")
         self.run("create database pattern")
-        asyncio.run(_upgraded(self.url("pattern")))
+        asyncio.run(migrated(self.url("pattern")))
 
     def run(self, *statements: str) -> None:
         asyncio.run(self._run(statements))
@@ -62,7 +62,8 @@ class PostgreSQL:
         self._server.cleanup()
 
 
-async def _upgraded(url: str) -> None:
+async def migrated(url: str) -> None:
+    """Bring an empty database to this version's schema."""
     database = Database(url)
     await database.write(upgrade)
     await database.close()
@@ -90,7 +91,7 @@ def postgresql(postgresql_server: PostgreSQL) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def sqlite_pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "pattern.db"
-    asyncio.run(_upgraded(f"sqlite+aiosqlite:///{path}"))
+    asyncio.run(migrated(f"sqlite+aiosqlite:///{path}"))
     return path
 
 

@@ -150,7 +150,7 @@ def test_every_platform_has_its_page_in_both_languages() -> None:
 def test_the_attacks_are_numbered_without_a_gap() -> None:
     text = (ROOT / "docs" / "attacks.md").read_text(encoding="utf-8")
     numbers = [int(number) for number in re.findall(r"^(\d+)\. ", text, re.MULTILINE)]
-    assert numbers == list(range(1, 89))
+    assert numbers == list(range(1, max(88, len(numbers)) + 1))
 
 
 def test_the_laws_name_tests_that_exist() -> None:
