@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.functional.process import CLIENT_JWK, CLIENT_KEY, running, settings
-from tests.functional.world import BASE_URL, FACTORY, Installation, over
+from tests.functional.process import CLIENT_JWK, CLIENT_KEY, eventually, running, settings
+from tests.functional.world import BASE_URL, FACTORY, ORIGIN, Installation, over
 from tests.unit.feed_log import LOG_KEY, NAME, RECORD_KEY, Log, some, written
 from verifier import following as core
+from verifier.app import Service
 from verifier.cli import feed_client, following, parser
 from verifier.cli.feed_client import address
 from verifier.cli.simulator import person
@@ -152,6 +154,40 @@ async def test_a_cursor_of_another_log_stops_at_a_finding(
     capsys.readouterr()
     assert await pull(service, tmp_path, target, *further) == 1
     assert json.loads(capsys.readouterr().out)["result"] == "refused"
+
+
+async def test_a_backup_that_was_restored_is_found_out_at_once_and_also_when_it_has_grown_past_the_cursor(
+    sqlite: str, tmp_path: Path, installation: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database, further = tmp_path / "verifier.db", ("--audience", BASE_URL, "--json")
+    world = await over(sqlite, installation)
+    await world.employ(FACTORY, LI, WANG)
+    await world.operations.add_client({"client": "bureau", "role": "auditor", "jwk": CLIENT_JWK})
+    await world.store.database.close()
+    write_key(tmp_path / "client.pem")
+    (tmp_path / "vkey").write_text(verifier_key(ORIGIN, world.issuer_keys.checkpoint.public_key()))
+    write_jwks(tmp_path, world.issuer_keys.record)
+    backup = database.read_bytes()
+    found = []
+    for people in ((LI, WANG), (), (WANG, LI, *(person(serial, "王伟") for serial in range(3, 12)))):
+        database.write_bytes(backup)
+        (tmp_path / "checkpoint.txt").unlink(missing_ok=True)  # kept beside it, and lost with it
+        world = await over(sqlite, installation)
+        for place, somebody in enumerate(people):
+            await world.complete(f"N-{place}", somebody)
+        await world.issue()
+        await world.store.database.close()
+        async with running(settings(tmp_path, installation)) as (service, base):
+            await eventually(partial(_issued, service), "all is issued")
+            status = await pull(base, tmp_path, str(tmp_path / "copy"), *further)
+        found.append((status, json.loads(capsys.readouterr().out)))
+    assert [status for status, _ in found] == [0, 1, 1]
+    assert found[1][1]["code"] == "cursor_ahead"
+    assert "not the beginning" in found[2][1]["reason"]
+
+
+async def _issued(service: Service) -> bool:
+    return not await service.store.issuing(lambda tx: bool(tx.pending(1) or tx.unrooted(1)), write=False)
 
 
 # --- a service that answers what it is told to --------------------------------------------------------------
