@@ -11,7 +11,7 @@ from tests.chaos_feed import Figures, Load, compare, run
 from tests.functional.world import Installation, World
 from verifier.store.engine import Database
 
-LOAD = Load(entries=3000, people=3, every=3.0, page=400)
+LOAD = Load(entries=2500, people=3, every=30.0, page=400)
 SPOILT = {
     "update totals set entries = entries + 1 where kind = 'claim'": "an effect did not happen",
     "delete from records": "a record is not in the copy",
