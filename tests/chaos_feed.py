@@ -34,6 +34,7 @@ from random import Random
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import Connection, select, text
 
 from tests.functional import world as worlds
@@ -41,7 +42,7 @@ from tests.functional.conftest import PostgreSQL, migrated
 from tests.functional.process import CLIENT_JWK, CLIENT_KEY, SERVE, Process
 from tests.functional.world import FACTORY, ORIGIN, Installation, World
 from verifier.cli.simulator import person
-from verifier.keyfiles import pem, write_secret
+from verifier.keyfiles import checkpoint_keys, pem, write_secret
 from verifier.ledger import parse_checkpoint, verifier_key, verify_note
 from verifier.merkle import Frontier, leaf_hash
 from verifier.settings import PREFIX
@@ -248,9 +249,13 @@ def _outside(directory: Path, world: World) -> None:
     """What the consumer was given another way: its own key, the log's and the issuer's."""
     assert isinstance(CLIENT_KEY.private, ec.EllipticCurvePrivateKey)
     write_secret(directory / "client.pem", pem(CLIENT_KEY.private))
-    keys = world.issuer_keys
-    (directory / "vkey").write_text(verifier_key(ORIGIN, keys.checkpoint.public_key()))
-    (directory / "jwks.json").write_text(json.dumps({"keys": [public_jwk(keys.record.verification_key)]}))
+    (directory / "vkey").write_text(verifier_key(ORIGIN, _log_key(world)))
+    jwks = {"keys": [public_jwk(world.issuer_keys.record.verification_key)]}
+    (directory / "jwks.json").write_text(json.dumps(jwks))
+
+
+def _log_key(world: World) -> Ed25519PublicKey:
+    return checkpoint_keys(world.installation.secrets_dir)[0]
 
 
 def _environment(directory: Path, world: World, url: str, port: int) -> dict[str, str]:
@@ -339,7 +344,7 @@ async def compare(database: Database, directory: Path, world: World, figures: Fi
     if records != Counter(books.records):
         books.amiss.append("a record is not in the copy exactly once")
     size, note = await database.read(_head)
-    checkpoint = parse_checkpoint(verify_note(note, {ORIGIN: world.issuer_keys.checkpoint.public_key()}))
+    checkpoint = parse_checkpoint(verify_note(note, {ORIGIN: _log_key(world)}))
     edge = Frontier(size, tuple(bytes.fromhex(node) for node in json.loads(frontier)))
     if not edge.root() == books.edge.root() == checkpoint.root:
         books.amiss.append("the roots of ledger, copy and checkpoint differ")

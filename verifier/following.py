@@ -255,13 +255,10 @@ def _proven(edge: Frontier, end: End, trust: Trust) -> Checkpoint:
 
 
 def _note(text: str, trust: Trust) -> Checkpoint:
-    note = text.encode("utf-8", "replace")
-    for key in trust.log_keys:
-        try:
-            return offline.check_checkpoint(note, trust.origin, key)
-        except LedgerRefused:
-            continue
-    raise _refused("the checkpoint is not signed by the log's key")
+    try:
+        return offline.check_checkpoint(text.encode("utf-8", "replace"), trust.origin, trust.log_keys)
+    except LedgerRefused:
+        raise _refused("the checkpoint is not signed by the log's key") from None
 
 
 def _taken(index: int, line: bytes, trust: Trust, now: datetime) -> Taken:

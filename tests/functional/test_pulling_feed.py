@@ -28,7 +28,7 @@ from verifier.cli import feed_client, following, parser
 from verifier.cli.feed_client import address
 from verifier.cli.simulator import person
 from verifier.errors import Code, ConfigurationError, Unavailable, VerifierError
-from verifier.keyfiles import pem, write_secret
+from verifier.keyfiles import checkpoint_keys, pem, write_secret
 from verifier.ledger import verifier_key
 from verifier.settings import Settings
 from verifier.signatures import jws, keys, sdjwt
@@ -69,6 +69,7 @@ async def service(sqlite: str, tmp_path: Path, installation: Installation) -> As
     client = {"client": "bureau", "role": "subsidy", "offices": "652301", "jwk": CLIENT_JWK}
     await world.operations.add_client(client)
     await world.issue()
+    (tmp_path / "checkpoint.txt").write_bytes(world.kept.note)
     await world.store.database.close()
     write_key(tmp_path / "client.pem")
     async with running(settings(tmp_path, installation)) as (_, base), aiohttp.ClientSession() as session:
@@ -161,17 +162,19 @@ async def test_a_backup_that_was_restored_is_found_out_at_once_and_also_when_it_
     await world.operations.add_client({"client": "bureau", "role": "auditor", "jwk": CLIENT_JWK})
     await world.store.database.close()
     write_key(tmp_path / "client.pem")
-    (tmp_path / "vkey").write_text(verifier_key(ORIGIN, world.issuer_keys.checkpoint.public_key()))
-    write_jwks(tmp_path, world.issuer_keys.record)
+    [log_key] = checkpoint_keys(installation.secrets_dir)
+    (tmp_path / "vkey").write_text(verifier_key(ORIGIN, log_key))
+    write_jwks(tmp_path, world.issuer_keys.record.verification_key)
     backup = database.read_bytes()
     found = []
     for people in ((LI, WANG), (), (WANG, LI, *(person(serial, "王伟") for serial in range(3, 12)))):
         database.write_bytes(backup)
-        (tmp_path / "checkpoint.txt").unlink(missing_ok=True)  # kept beside it, and lost with it
         world = await over(sqlite, installation)
         for place, somebody in enumerate(people):
             await world.complete(f"N-{place}", somebody)
         await world.issue()
+        # What is kept beside the database was restored with it: the service itself cannot know.
+        (tmp_path / "checkpoint.txt").write_bytes(world.kept.note)
         await world.store.database.close()
         async with running(settings(tmp_path, installation)) as (service, base):
             await eventually(partial(_issued, service), "all is issued")
@@ -245,8 +248,8 @@ async def telling(directory: Path) -> AsyncIterator[Told]:
     await runner.cleanup()
 
 
-def write_jwks(directory: Path, *known: jws.SigningKey) -> None:
-    published = [keys.public_jwk(key.verification_key) for key in known or (RECORD_KEY,)]
+def write_jwks(directory: Path, *known: jws.VerificationKey) -> None:
+    published = [keys.public_jwk(key) for key in known or (RECORD_KEY.verification_key,)]
     (directory / "jwks.json").write_text(json.dumps({"keys": published}))
 
 
@@ -367,14 +370,14 @@ async def test_an_endless_answer_is_not_read_to_its_end(
 
 async def test_new_keys_of_records_are_read_while_it_runs(told: Told, tmp_path: Path) -> None:
     other = jws.SigningKey("other", jws.Algorithm.ES256, ec.generate_private_key(ec.SECP256R1()))
-    write_jwks(tmp_path, other)
+    write_jwks(tmp_path, other.verification_key)
     really = core.check
 
     def replaced(*arguments: Any, **options: Any) -> Any:
         try:
             return really(*arguments, **options)
         finally:
-            write_jwks(tmp_path, other, RECORD_KEY)
+            write_jwks(tmp_path, other.verification_key, RECORD_KEY.verification_key)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(core, "check", replaced)
