@@ -27,6 +27,7 @@ from verifier.ports.operating import Adoption
 __all__ = [
     "Difference",
     "Standing",
+    "beside",
     "entitlement_of",
     "newest_policy",
     "packed_register",
@@ -45,7 +46,7 @@ class Difference:
     """A file that is not what was adopted.
 
     Attributes:
-        kind: ``policy`` or ``register``.
+        kind: ``policy``, ``register`` or ``standards``.
         what: the entitlement of a policy; empty for a register.
         adopted: digest of what counts.
         file: digest of the file.
@@ -119,6 +120,15 @@ def standing(
         register = packed_register(registers[-1].content, secret)
         differences.append(_difference(registers[-1], register_form, ""))
     return Standing(Rulebook(tuple(chosen), register), tuple(fresh), tuple(differences))
+
+
+def beside(found: Standing, form: SourceForm, adoptions: Sequence[Adoption]) -> Standing:
+    """What is in force, with a source form of a further kind: the first one is fresh, another one differs."""
+    if not adoptions:
+        return replace(found, fresh=(*found.fresh, form))
+    if adoptions[-1].digest == form.digest:
+        return found
+    return replace(found, differences=(*found.differences, _difference(adoptions[-1], form, "")))
 
 
 def packed_register(content: str, secret: Callable[[str], bytes]) -> Register:

@@ -194,11 +194,11 @@ def workbook(found: ClaimList) -> bytes:
     made = Workbook()
     sheet = made.worksheets[0]
     sheet.title = "人员名单"
-    _row(sheet, 1, tuple(PEOPLE.values()), bold=True)
+    text_row(sheet, 1, tuple(PEOPLE.values()), bold=True)
     for place, person in enumerate(found.people, 2):
-        _row(sheet, place, [_shown(person[column]) for column in PEOPLE])
+        text_row(sheet, place, [_shown(person[column]) for column in PEOPLE])
     summary = made.create_sheet("申领汇总")
-    _row(summary, 1, SUMMARY, bold=True)
+    text_row(summary, 1, SUMMARY, bold=True)
     month = found.month.strftime("%Y-%m")
     for place, (code, count) in enumerate(found.groups, 2):
         known: dict[str, str | int] = {
@@ -209,8 +209,8 @@ def workbook(found: ClaimList) -> bytes:
             "派遣单位统一信用代码": code or "",
             "人次": count,
         }
-        _row(summary, place, [known.get(column, "") for column in SUMMARY])
-    _row(summary, len(found.groups) + 3, (NOTE,))
+        text_row(summary, place, [known.get(column, "") for column in SUMMARY])
+    text_row(summary, len(found.groups) + 3, (NOTE,))
     for one in (sheet, summary):
         one.freeze_panes = "A2"
     file = io.BytesIO()
@@ -225,7 +225,8 @@ def _shown(value: Any) -> str | int:
     return shown
 
 
-def _row(sheet: Worksheet, place: int, values: Sequence[str | int], *, bold: bool = False) -> None:
+def text_row(sheet: Worksheet, place: int, values: Sequence[str | int], *, bold: bool = False) -> None:
+    """Write a row whose texts stay texts, also where a spreadsheet would take them for formulas."""
     for column, value in enumerate(values, 1):
         if value == "":
             continue

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from verifier import objecting
+from verifier.accounts import AccountDesk
 from verifier.admissions import AdmissionDesk
 from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.asked import Parameters
@@ -60,6 +61,7 @@ class Counter:
             PlatformDesk(store, self.adapters, lambda: self.rulebooks().register, clock),
             self.rereading,
             AdmissionDesk(store, self.offices, self.rulebooks, clock, new_id),
+            AccountDesk(store, operations, self.rulebooks, clock, new_id),
             ListingDesk(store, clock),
             IdentityDesk(store, self.rulebooks, clock, new_id),
             RotationDesk(store, clock),

@@ -9,21 +9,23 @@ from datetime import date
 from functools import partial as bound
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import claim_list, claims, enterprises, roster, standing
+from verifier import claim_list, claims, enterprises, roster, standing, totals
 from verifier.claim_list import ClaimList
-from verifier.errors import Code, RequestRejected
-from verifier.model.access import Client
+from verifier.claims import Asked
+from verifier.errors import AccessDenied, Code, RequestRejected
+from verifier.model.access import Client, Role
 from verifier.model.person import Uscc
 from verifier.model.time import beijing_date, iso
 from verifier.pipeline import Rulebook
 from verifier.policy import Policy
 from verifier.ports import Clock, Digest, NewId
-from verifier.ports.claims import ClaimTransaction
+from verifier.ports.claims import AccountTransaction, ClaimTransaction
 from verifier.ports.intake import RosterTransaction, StatusTransaction
 from verifier.ports.listing import ListingTransaction
 from verifier.questioning import Questions
 from verifier.roster_rows import NOT_STANDING, RowProblem
 from verifier.spreadsheet import Bounds, Cell
+from verifier.totals import By
 
 T = TypeVar("T")
 
@@ -225,6 +227,10 @@ class ClaimUnits(Protocol):
         """Run one writing transaction."""
         ...
 
+    async def accounting(self, work: Callable[[AccountTransaction], T], *, write: bool) -> T:
+        """Run one transaction about account months."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimDesk:
@@ -234,14 +240,33 @@ class ClaimDesk:
     clock: Clock
     new_id: NewId
 
-    async def claim(self, client: Client, record_id: str, payment_reference: str) -> dict[str, Any]:
+    async def claim(self, client: Client, record_id: str, asked: Asked) -> dict[str, Any]:
         """Claim a record's month for a payment; errors as ``claims.claim``."""
         at, claim_id = self.clock(), self.new_id()
         return await self.units.claiming(
-            lambda tx: claims.claim(tx, client, record_id, payment_reference, at=at, claim_id=claim_id)
+            lambda tx: claims.claim(tx, client, record_id, asked, at=at, claim_id=claim_id)
         )
 
-    async def step(self, client: Client, record_id: str, step: str, reason: str) -> dict[str, Any]:
+    async def step(
+        self, client: Client, record_id: str, step: str, payment_reference: str, reason: str
+    ) -> dict[str, Any]:
         """Record what followed a claim; errors as ``claims.step``."""
         at = self.clock()
-        return await self.units.claiming(lambda tx: claims.step(tx, client, record_id, step, reason, at=at))
+        return await self.units.claiming(
+            lambda tx: claims.step(tx, client, record_id, step, payment_reference, reason, at=at)
+        )
+
+    async def totals(
+        self, client: Client, office: str, month: date, by: By, entitlement: str = ""
+    ) -> dict[str, Any]:
+        """What stands of a month, or was booked in it; an auditor sees every office.
+
+        Raises:
+            AccessDenied: NOT_FOUND, the office is not the client's.
+        """
+        if client.role is not Role.AUDITOR and office not in client.offices:
+            raise AccessDenied(Code.NOT_FOUND, "not an office of this client")
+        at = self.clock()
+        return await self.units.accounting(
+            lambda tx: totals.totals(tx, office, month, by, entitlement, at=at), write=False
+        )

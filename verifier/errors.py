@@ -21,9 +21,10 @@ HTTP status codes are no concern of this module (see ``verifier.web.errors``).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class Party(StrEnum):
@@ -102,6 +103,11 @@ class Code(StrEnum):
     REVIEW_STATE_REFUSED = "review_state_refused"
     MONTH_NOT_HELD = "month_not_held"
     MONTH_CLAIMED = "month_claimed"
+    CLAIM_DIFFERS = "claim_differs"
+    PAYEE_NOT_CONFIGURED = "payee_not_configured"
+    PAYEE_REFUSED = "payee_refused"
+    MONTH_FROZEN = "month_frozen"
+    SIGNED_FILE_REFUSED = "signed_file_refused"
     STATE_REFUSED = "state_refused"
     # ledger
     LEDGER_HEAD_MOVED = "ledger_head_moved"
@@ -208,9 +214,24 @@ class AccessDenied(VerifierError):
 
 
 class Conflict(VerifierError):
-    """Something different already stands under the same name."""
+    """Something different already stands under the same name.
+
+    Args:
+        recorded: what stands, where it belongs to the caller; it is answered, and written nowhere else.
+    """
 
     default = Code.DELIVERY_CONFLICT
+
+    def __init__(
+        self,
+        code: Code | None = None,
+        detail: str = "",
+        *,
+        pointer: str = "",
+        recorded: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.recorded = recorded
+        super().__init__(code, detail, pointer=pointer)
 
 
 class LedgerRefused(VerifierError):
@@ -294,6 +315,11 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.REVIEW_STATE_REFUSED: _said(_R, "该复核事项不存在、已办结或不适用此结论。", "The review does not exist, is closed, or does not take that outcome."),
     Code.MONTH_NOT_HELD: _said(_E, "该企业没有占用此人的补贴月份，没有可以放弃的资格。", "This enterprise does not hold the person's month: there is nothing to give up."),
     Code.MONTH_CLAIMED: _said(_C, "该月补贴已申领或已支付，须先由补贴系统放弃申领或登记退回。", "The month is claimed or paid: the subsidy system must release the claim or record the return first."),
+    Code.CLAIM_DIFFERS: _said(_C, "同一支付编号已登记了不同内容，以已登记的为准（见 recorded）。", "Something else is recorded under this payment reference, and that counts (see `recorded`)."),
+    Code.PAYEE_NOT_CONFIGURED: _said(_B, "此人为劳务派遣，领取补贴的是用工单位还是派遣单位尚未配置：请主管部门在补贴标准表中配置 payee，或在申领中写明 payee。", "The worker is dispatched and it is not configured whether the employer or the dispatcher is paid: the bureau configures `payee` in the standards, or the claim says it."),
+    Code.PAYEE_REFUSED: _said(_C, "申领写明的领取单位与应领取的单位不符：未经派遣的只能是用工单位，派遣的以补贴标准表为准。", "The claim names another payee than the one who is to be paid: the employer where nobody dispatched, else whom the standards name."),
+    Code.MONTH_FROZEN: _said(_C, "该记账月份已冻结，不再接受申领；请以 settled_in 写明下一未冻结月份（见 recorded.open）后再申领。", "The account month is frozen and takes no more claims: say `settled_in` with the next open month (see `recorded.open`)."),
+    Code.SIGNED_FILE_REFUSED: _said(_C, "签名文件未通过核验：签名、类型、签发者、文件名或内容摘要不符，未作任何处理。", "The signed file does not check out (signature, type, issuer, name or digest of the content); nothing was done."),
     Code.STATE_REFUSED: _said(_C, "该事项的当前状态不允许此操作。", "Its present state does not allow this."),
     Code.LEDGER_HEAD_MOVED: _said(_O, "账本头已被其他签发进程推进，本次结果作废重做。", "Another issuer moved the ledger's head: this attempt is discarded and done again."),
     Code.LEDGER_FORK_REFUSED: _said(_O, "账本与库外保存的检查点不一致，拒绝继续签发，请先查明数据库是否被恢复或改动。", "The ledger does not agree with the checkpoint kept outside the database: find out whether it was restored or altered."),

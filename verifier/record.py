@@ -28,6 +28,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from verifier.model.decision import State
+from verifier.model.standards import NOT_CONFIGURED
+from verifier.policy import says_amount_is_open
 from verifier.ports import RandomBytes
 from verifier.ports.issuing import Issuable
 from verifier.signatures.sdjwt import Disclosure, issue, new_disclosure
@@ -140,11 +142,27 @@ def claims(
         },
         "clauses": _clauses(trace["clauses"]),
         "policy": trace["pins"],
-        "not_evaluated": trace["not_evaluated"],
+        "not_evaluated": _not_evaluated(issuable, issued),
+        "standard": _standard(issuable, issued),
         "supersedes": issuable.previous.record_id if issuable.previous else None,
         "log": {"origin": origin, "index": position},
         "status": {"status_list": {"idx": status_index, "uri": status_uri}},
     }
+
+
+def _standard(issuable: Issuable, issued: str) -> dict[str, Any] | str | None:
+    """The amount that was adopted when a grant was signed, or that there was none; others have neither."""
+    if issued != GRANTED:
+        return None
+    return NOT_CONFIGURED if issuable.standard is None else dict(issuable.standard)
+
+
+def _not_evaluated(issuable: Issuable, issued: str) -> list[str]:
+    """As the decision says; but a grant that bears an amount does not say that there is none."""
+    said = issuable.trace["not_evaluated"]
+    if issued != GRANTED or issuable.standard is None:
+        return list(said)
+    return [text for text in said if not says_amount_is_open(text)]
 
 
 def _clauses(trace: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

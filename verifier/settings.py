@@ -57,6 +57,8 @@ class Settings:
         objection_answer_days: days within which a correction, objection or appeal is to be answered; 0 means
             that no term is configured, which every answer says.
         key_overlap_hours: how long a new signing key is published before it signs.
+        standards: the table of amounts and payees; it is adopted when the service starts if none ever was.
+            Empty means that there is none, and none comes with the service.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -78,6 +80,7 @@ class Settings:
     policies: str = ""
     objection_answer_days: int = 0
     key_overlap_hours: int = 24
+    standards: Path = Path()
 
     def __post_init__(self) -> None:
         if not self.database_url:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from verifier import adopted, keyfiles, sandbox
+from verifier.accounts import standards_form
 from verifier.adopted import Standing
 from verifier.adoption import PreviewUnits
 from verifier.errors import Code, ConfigurationError
@@ -16,6 +17,7 @@ from verifier.operations import SourceForm
 from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
 from verifier.policy.offices import load_offices
+from verifier.policy.standards import KIND
 from verifier.policy.thresholds import Thresholds, load_thresholds
 from verifier.settings import Settings, packaged_policy
 
@@ -77,7 +79,10 @@ async def standing(
     """What is in force, as far as anything was adopted; errors as ``adopted.standing``."""
     policies = await store.previewing(lambda tx: tx.adoptions("policy"))
     registers = await store.previewing(lambda tx: tx.adoptions("register"))
-    return adopted.standing(files, forms, policies, registers, secrets_of(settings))
+    found = adopted.standing(files, forms, policies, registers, secrets_of(settings))
+    [form] = standards(settings) or [None]
+    tables = await store.previewing(lambda tx: tx.adoptions(KIND)) if form else ()
+    return found if form is None else adopted.beside(found, form, tables)
 
 
 def secrets_of(settings: Settings) -> Callable[[str], bytes]:
@@ -94,6 +99,21 @@ def offices(settings: Settings) -> SourceForm:
     raw = keyfiles.read_public(settings.offices)
     table = load_offices(raw)
     return SourceForm("offices", table.digest, raw.decode(), {"revision": table.revision})
+
+
+def standards(settings: Settings) -> tuple[SourceForm, ...]:
+    """Read the table of amounts and payees as a source form; empty where no file is named.
+
+    Raises:
+        ConfigurationError: it is missing or wrong.
+    """
+    if settings.standards == Path():
+        return ()
+    try:
+        return (standards_form(keyfiles.read_public(settings.standards).decode()),)
+    except UnicodeDecodeError:
+        detail = "the table of standards is not UTF-8"
+        raise ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer="standards") from None
 
 
 def thresholds(settings: Settings) -> Thresholds:

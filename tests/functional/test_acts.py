@@ -11,6 +11,7 @@ import pytest
 
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World
 from verifier import acts, standing
+from verifier.claims import Asked
 from verifier.cli.simulator import Person, person
 from verifier.errors import AccessDenied, Code, Conflict, RequestRejected, VerifierError
 from verifier.model.access import Client, ClientState, Role
@@ -146,7 +147,7 @@ async def test_a_month_that_was_claimed_is_not_taken_back_while_its_listing_is_c
     await world.complete("N-1", LI)
     await world.settle()
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     desk, march = world.enterprises(), date(2021, 3, 1)
     assert len((await desk.claim_list(ACME, FACTORY, march))["people"]) == 1
     await worker(world, "learner contest", LI, FACTORY)
@@ -266,9 +267,9 @@ async def test_a_claimed_month_is_the_subsidy_systems_to_give_back(world: World,
     await world.complete("N-1", LI)
     await world.settle()
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     if step != "claim":
-        await world.claims.step(BUREAU, record.record_id, "paid", "已支付")
+        await world.claims.step(BUREAU, record.record_id, "paid", "pay-1", "已支付")
     if step == "returned":
         await world.revoke("N-1")
     for act in (give_up(world, LI), worker(world, "learner release", LI, FACTORY)):
@@ -364,7 +365,7 @@ async def test_what_money_was_asked_for_on_is_not_taken_back_by_a_hold(world: Wo
     await world.complete("N-1", LI)
     await world.settle()
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     learner = await world.learner(LI)
     answer = await run(world, "learner hold", learner=learner, until="2021-07-10", reason="核查", apply="yes")
     assert answer["changed"] == 0
@@ -394,7 +395,7 @@ async def test_a_release_and_a_claim_at_once_never_call_money_back(world: World)
     [record] = await world.records()
     outcomes = await asyncio.gather(
         give_up(world, LI),
-        world.claims.claim(BUREAU, record.record_id, "pay-1"),
+        world.claims.claim(BUREAU, record.record_id, Asked("pay-1")),
         worker(world, "learner release", LI, FACTORY),
         return_exceptions=True,
     )

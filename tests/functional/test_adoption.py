@@ -21,6 +21,7 @@ from tests.functional.world import BUREAU, FACTORY, Installation, World, over
 from verifier import adoption, evaluator, pipeline
 from verifier import replay as replays
 from verifier.adoption import AdoptionDesk, Rulebooks
+from verifier.claims import Asked
 from verifier.cli.sandbox import CVT_ISSUER
 from verifier.cli.simulator import ChinaVocationalTraining, person
 from verifier.errors import Code, ConfigurationError, Unavailable
@@ -170,8 +171,8 @@ async def test_a_paid_month_is_asked_back(small_world: World) -> None:
     await lived(world)
     late = await world.learner(LATE)
     [record] = [one for one in await world.records() if one.learner_id == late]
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
-    await world.claims.step(BUREAU, record.record_id, "paid", "")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
+    await world.claims.step(BUREAU, record.record_id, "paid", "pay-1", "")
     await adopt(world, *stolen(world))
     assert await world.states(LATE) == ["granted", "refused"]
     [state] = [state for learner, state, *_ in await world.slots() if learner == record.learner_id]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.functional.world import BUREAU, FACTORY, Installation, World, over
+from verifier.claims import Asked
 from verifier.cli.simulator import person
 from verifier.operations import SourceForm
 
@@ -26,7 +27,7 @@ async def history(world: World) -> None:
     await world.complete("N-1", LI)
     await world.complete("N-2", WANG)
     await world.issue()
-    await world.claims.claim(BUREAU, (await world.records())[0].record_id, "pay-1")
+    await world.claims.claim(BUREAU, (await world.records())[0].record_id, Asked("pay-1"))
     await world.store.disclose([await world.learner(LI)], "bureau", "feed", "record")
     await world.revoke("N-2")
     await world.complete("N-3", LI, title="另一门课")

@@ -21,6 +21,7 @@ from tests.functional.test_adoption import SINCE, stolen, take_up
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over, row
 from tests.population import seeded
 from verifier import merging, pipeline
+from verifier.claims import Asked
 from verifier.cli.simulator import Person, person
 from verifier.errors import Conflict
 from verifier.merging import Finding
@@ -214,6 +215,6 @@ async def test_merging_and_parting_restores_what_was(small_world: World, seed: i
 
 
 async def _claimed(world: World, record: str, *, paid: bool) -> None:
-    await world.claims.claim(BUREAU, record, f"pay-{record}")
+    await world.claims.claim(BUREAU, record, Asked(f"pay-{record}"))
     if paid:
-        await world.claims.step(BUREAU, record, "paid", "已支付")
+        await world.claims.step(BUREAU, record, "paid", f"pay-{record}", "已支付")

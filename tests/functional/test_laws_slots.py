@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World, row
+from verifier.claims import Asked
 from verifier.cli.simulator import Course, Delivery, Person, person
 from verifier.cli.simulator_documents import MohrssTraining
 from verifier.cli.simulator_parameters import EmploymentTraining
@@ -32,7 +33,7 @@ async def holding(world: World) -> list[tuple[str, str, str]]:
 async def claim_newest(world: World) -> str:
     """A subsidy system claims the newest record."""
     record = (await world.records())[-1].record_id
-    await world.claims.claim(BUREAU, record, "pay-1")
+    await world.claims.claim(BUREAU, record, Asked("pay-1"))
     return record
 
 
@@ -145,14 +146,14 @@ async def test_a_revoked_grant_that_was_claimed_blocks_the_month_until_it_is_ret
     await world.complete_elsewhere("X-1", LI)
     await world.issue()
     record = await claim_newest(world)
-    await world.claims.step(BUREAU, record, "paid", "")
+    await world.claims.step(BUREAU, record, "paid", "pay-1", "")
     await world.revoke("N-1")
     await world.settle()
     assert await holding(world) == [("clawback_due", "N-1", FACTORY)]
     assert await world.states(LI) == ["granted", "pending"]
     assert [record.kind for record in await world.records()] == ["granted", "revoked"]
     assert len(await world.entries("clawback")) == 1
-    await world.claims.step(BUREAU, record, "returned", "已退回")
+    await world.claims.step(BUREAU, record, "returned", "pay-1", "已退回")
     await world.settle()
     assert await holding(world) == [("granted", "X-1", FACTORY)]
     assert [record.kind for record in await world.records()] == ["granted", "revoked", "granted"]
@@ -164,8 +165,8 @@ async def test_a_month_given_back_while_the_grant_stands_is_granted_anew(world: 
     await world.complete("N-1", LI)
     await world.issue()
     record = await claim_newest(world)
-    await world.claims.step(BUREAU, record, "paid", "")
-    await world.claims.step(BUREAU, record, "returned", "企业自愿退回")
+    await world.claims.step(BUREAU, record, "paid", "pay-1", "")
+    await world.claims.step(BUREAU, record, "returned", "pay-1", "企业自愿退回")
     assert await world.slots() == []
     assert await world.fsck() == []  # a month that is due to be judged again is no finding
     await world.settle()
@@ -173,7 +174,7 @@ async def test_a_month_given_back_while_the_grant_stands_is_granted_anew(world: 
     assert await world.states(LI) == ["granted", "granted"]
     await claim_newest(world)
     with pytest.raises(Conflict) as refused:
-        await world.claims.claim(BUREAU, record, "pay-2")
+        await world.claims.claim(BUREAU, record, Asked("pay-2"))
     assert refused.value.code is Code.ALREADY_CLAIMED
     assert await world.fsck() == []
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World
 from verifier import merging, replay, trial
+from verifier.claims import Asked
 from verifier.cli.simulator import Person, person
 from verifier.errors import AccessDenied, Code, Conflict
 from verifier.identity import resident_id
@@ -105,14 +106,14 @@ async def test_a_month_paid_twice_to_one_person_is_called_back_once(world: World
     await two_grants(world)
     first, second = await world.records()
     for record in (first, second):
-        await world.claims.claim(BUREAU, record.record_id, f"pay-{record.record_id}")
-        await world.claims.step(BUREAU, record.record_id, "paid", "已支付")
+        await world.claims.claim(BUREAU, record.record_id, Asked(f"pay-{record.record_id}"))
+        await world.claims.step(BUREAU, record.record_id, "paid", f"pay-{record.record_id}", "已支付")
     await merge(world, OLD, NEW)
     assert await holding(world) == {"N-1": "paid", "N-2": "clawback_due"}
     await world.issue()
     [entry] = await world.entries("clawback")
     assert entry["record"] == second.record_id
-    await world.claims.step(BUREAU, second.record_id, "returned", "已退回")
+    await world.claims.step(BUREAU, second.record_id, "returned", f"pay-{second.record_id}", "已退回")
     await world.evaluate()
     assert await holding(world) == {"N-1": "paid"}
 
@@ -120,7 +121,7 @@ async def test_a_month_paid_twice_to_one_person_is_called_back_once(world: World
 async def test_parting_before_the_money_came_back_takes_the_callback_back(world: World) -> None:
     await two_grants(world)
     for record in await world.records():
-        await world.claims.claim(BUREAU, record.record_id, f"pay-{record.record_id}")
+        await world.claims.claim(BUREAU, record.record_id, Asked(f"pay-{record.record_id}"))
     await merge(world, OLD, NEW)
     assert await holding(world) == {"N-1": "claimed", "N-2": "clawback_due"}
     await part(world, OLD, NEW)
@@ -137,7 +138,7 @@ async def test_money_paid_under_one_number_keeps_the_month_from_the_other(world:
     await world.complete("N-2", NEW)
     await world.settle()
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     await world.complete("N-1", OLD)
     await world.evaluate()
     # OLD was heard of and granted as well; the claimed month counts before that.
@@ -212,7 +213,7 @@ async def test_decisions_before_within_and_after_a_merge_are_replayed_byte_for_b
     await world.adopt()
     await two_grants(world)
     for record in await world.records():
-        await world.claims.claim(BUREAU, record.record_id, f"pay-{record.record_id}")
+        await world.claims.claim(BUREAU, record.record_id, Asked(f"pay-{record.record_id}"))
     await merge(world, OLD, NEW)
     await world.complete("N-3", NEW)
     await part(world, OLD, NEW)
@@ -265,11 +266,11 @@ async def test_while_money_paid_under_one_number_is_not_returned_the_month_is_fr
     await world.settle()
     first, second = await world.records()
     for record in (first, second):
-        await world.claims.claim(BUREAU, record.record_id, f"pay-{record.record_id}")
-        await world.claims.step(BUREAU, record.record_id, "paid", "已支付")
+        await world.claims.claim(BUREAU, record.record_id, Asked(f"pay-{record.record_id}"))
+        await world.claims.step(BUREAU, record.record_id, "paid", f"pay-{record.record_id}", "已支付")
     await merge(world, OLD, NEW)
     # The subsidy system takes the first payment back, and the second is still out.
-    await world.claims.step(BUREAU, first.record_id, "returned", "已退回")
+    await world.claims.step(BUREAU, first.record_id, "returned", f"pay-{first.record_id}", "已退回")
     await world.evaluate()
     assert await holding(world) == {"N-2": "clawback_due"}
     assert (await world.states(OLD))[-1] == "pending"
@@ -278,7 +279,7 @@ async def test_while_money_paid_under_one_number_is_not_returned_the_month_is_fr
         who=await world.learner(OLD),
     )
     assert (await world.store.replaying(partial(_replayed, decision=newest))).same is True
-    await world.claims.step(BUREAU, second.record_id, "returned", "已退回")
+    await world.claims.step(BUREAU, second.record_id, "returned", f"pay-{second.record_id}", "已退回")
     await world.evaluate()
     assert list((await holding(world)).values()) == ["granted"]
     assert await world.fsck() == []

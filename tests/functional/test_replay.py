@@ -8,6 +8,7 @@ import pytest
 
 from tests.functional.world import BUREAU, FACTORY, World, row
 from verifier import replay as replays
+from verifier.claims import Asked
 from verifier.cli.simulator import Person, enterprise_code, person
 from verifier.errors import AccessDenied
 from verifier.model.person import Uscc
@@ -143,11 +144,11 @@ async def test_a_decision_under_a_claimed_month_is_replayed_too(world: World) ->
     await world.complete("N-2", WORKER)
     await world.issue()
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     await world.revoke("N-1")
     assert await world.states(WORKER) == ["granted", "pending"]
     await world.issue()
-    await world.claims.step(BUREAU, record.record_id, "release", "撤销")
+    await world.claims.step(BUREAU, record.record_id, "release", "pay-1", "撤销")
     await world.evaluate()
     assert await world.states(WORKER) == ["granted", "pending", "granted"]
     for (decision,) in await world.sql("select decision_id from decisions"):

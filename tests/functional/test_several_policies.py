@@ -12,6 +12,7 @@ import pytest
 from adapters import china_vocational_training as cvt
 from tests.functional.world import BUREAU, FACTORY, World
 from verifier import replay as replays
+from verifier.claims import Asked
 from verifier.cli.simulator import person
 from verifier.errors import Code, RequestRejected
 from verifier.keyring import pack
@@ -80,8 +81,8 @@ async def test_one_certificate_may_give_two_entitlements_each_with_a_record_of_i
     rows = await world.sql("select entitlement from records order by entitlement")
     assert [name for (name,) in rows] == ["comprehensive-training", "online-training-month"]
     for record in records:
-        claimed = await world.claims.claim(BUREAU, record.record_id, f"pay-{record.record_id}")
-        assert claimed["amount"] is None
+        claimed = await world.claims.claim(BUREAU, record.record_id, Asked(f"pay-{record.record_id}"))
+        assert claimed["amount_fen"] is None
     assert {state for _, state, *_ in await world.slots()} == {"claimed"}
     assert await sound(world)
 
@@ -108,14 +109,14 @@ async def test_a_paid_month_excludes_until_it_was_returned(world: World) -> None
     await world.complete("N-2", WORKER, completed_at=DONE + timedelta(days=1))
     await world.issue()
     record = next(one for one in await world.records() if one.kind == "granted")
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
-    await world.claims.step(BUREAU, record.record_id, "paid", "")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
+    await world.claims.step(BUREAU, record.record_id, "paid", "pay-1", "")
     ended = MAIN.replace("last = 2021-12-31", "last = 2021-02-28")
     await take_up(world, ended, EXCLUSIVE)
     assert (await decided(world, "online-training-month"))[-1] == "refused"
     assert (await decided(world, "comprehensive-training"))[-1] == "refused"
     await world.issue()
-    await world.claims.step(BUREAU, record.record_id, "returned", "已退回")
+    await world.claims.step(BUREAU, record.record_id, "returned", "pay-1", "已退回")
     await world.evaluate()
     assert (await decided(world, "comprehensive-training"))[-1] == "granted"
     await world.issue()

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -20,17 +21,21 @@ from tests.functional.web_fakes import (
     entry,
     serving,
 )
+from verifier.claims import Asked
 from verifier.errors import Code, Conflict, Unavailable
 from verifier.ledger import parse_checkpoint, verify_note
 from verifier.merkle import Frontier, leaf_hash, verify_consistency
 from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
+from verifier.model.standards import Payee
 from verifier.model.time import iso
 from verifier.ports.reading import Explanation, FactSource
 from verifier.signatures import sdjwt
+from verifier.totals import By
 
 CLAIM = "/v1/records/rec-1/claim"
 REFERENCE = b'{"payment_reference":"2021-07-0001"}'
+PAID = b'{"payment_reference":"2021-07-0001","reason":"x"}'
 
 
 @pytest.fixture
@@ -314,14 +319,74 @@ async def test_another_offices_record_and_none_are_the_same(served: Web, record_
 async def test_a_claim_names_the_payment(served: Web) -> None:
     status, answer = await served.post_json(CLAIM, REFERENCE, client="sub")
     assert (status, answer) == (200, {"state": "claim"})
-    assert served.claims.calls == [("claim", "sub", "rec-1", "2021-07-0001")]
+    assert served.claims.calls == [("claim", "sub", "rec-1", Asked("2021-07-0001"))]
 
 
 @pytest.mark.parametrize("step", ["release", "paid", "returned"])
-async def test_what_follows_a_claim_names_its_reason(served: Web, step: str) -> None:
-    status, answer = await served.post_json(f"{CLAIM}/{step}", '{"reason":"更正"}'.encode(), client="sub")
+async def test_what_follows_a_claim_names_its_payment_and_a_reason(served: Web, step: str) -> None:
+    body = '{"payment_reference":"p","reason":"更正"}'.encode()
+    status, answer = await served.post_json(f"{CLAIM}/{step}", body, client="sub")
     assert (status, answer) == (200, {"state": step})
-    assert served.claims.calls == [(step, "sub", "rec-1", "更正")]
+    assert served.claims.calls == [(step, "sub", "rec-1", "p", "更正")]
+
+
+async def test_a_claim_may_say_its_payee_and_its_account_month(served: Web) -> None:
+    body = b'{"payment_reference":"p","payee":"dispatcher","settled_in":"2021-04"}'
+    assert (await served.post_json(CLAIM, body, client="sub"))[0] == 200
+    assert served.claims.calls == [("claim", "sub", "rec-1", Asked("p", Payee.DISPATCHER, date(2021, 4, 1)))]
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        '"payee":"bank"',
+        '"payee":null',
+        '"settled_in":"2021-13"',
+        '"settled_in":"2021-04\\n"',
+        '"settled_in":202104',
+        '"settled_in":"2021-4"',
+    ],
+)
+async def test_a_claims_nonsense_is_refused(served: Web, member: str) -> None:
+    body = f'{{"payment_reference":"p",{member}}}'.encode()
+    status, answer = await served.post_json(CLAIM, body, client="sub")
+    assert (status, answer["code"]) == (422, "schema_invalid")
+    assert served.claims.calls == []
+
+
+async def test_a_step_without_its_payment_reference_is_refused(served: Web) -> None:
+    status, answer = await served.post_json(f"{CLAIM}/paid", b'{"reason":"x"}', client="sub")
+    assert (status, answer["code"]) == (422, "schema_invalid")
+
+
+async def test_what_is_recorded_is_answered_to_whom_it_belongs(served: Web) -> None:
+    served.claims.error = Conflict(Code.CLAIM_DIFFERS, "other", recorded={"claim": "c-1"})
+    status, answer = await served.post_json(CLAIM, REFERENCE, client="sub")
+    assert (status, answer["recorded"]) == (409, {"claim": "c-1"})
+
+
+async def test_totals_are_asked_for_by_month_and_office(served: Web) -> None:
+    for client in ("sub", "aud"):
+        status, _, _ = await served.call("GET", "/v1/totals?month=2021-03&office=652301", client=client)
+        assert status == 200
+    query = "month=2021-03&office=652301&by=account&entitlement=skill-upgrade"
+    assert (await served.call("GET", f"/v1/totals?{query}", client="sub"))[0] == 200
+    month = date(2021, 3, 1)
+    assert served.claims.calls == [
+        ("totals", "sub", "652301", month, By.SUBSIDY, ""),
+        ("totals", "aud", "652301", month, By.SUBSIDY, ""),
+        ("totals", "sub", "652301", month, By.ACCOUNT, "skill-upgrade"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "query", ["", "month=2021-03", "office=1", "month=2021-3&office=1", "month=2021-03%0A&office=1",
+              "month=2021-03&office=1&by=year", "month=2021-03&office=1&x=1", "month=9999-03&office=1"]
+)  # fmt: skip
+async def test_totals_of_nonsense_are_refused(served: Web, query: str) -> None:
+    status, got, body = await served.call("GET", f"/v1/totals?{query}", client="sub")
+    assert status == 422
+    assert_problem(status, got, body, Code.SCHEMA_INVALID)
 
 
 async def test_a_step_that_there_is_not_is_not_found(served: Web) -> None:
@@ -330,7 +395,7 @@ async def test_a_step_that_there_is_not_is_not_found(served: Web) -> None:
 
 async def test_attack_83_a_claim_out_of_order_is_a_conflict(served: Web) -> None:
     served.claims.error = Conflict(Code.CLAIM_STATE_REFUSED, "no claim")
-    status, answer = await served.post_json(f"{CLAIM}/paid", b'{"reason":"x"}', client="sub")
+    status, answer = await served.post_json(f"{CLAIM}/paid", PAID, client="sub")
     assert (status, answer["code"], answer["reason"]) == (409, "claim_state_refused", "no claim")
 
 
@@ -349,7 +414,7 @@ async def test_attack_83_a_claim_out_of_order_is_a_conflict(served: Web) -> None
 async def test_attack_68_any_text_is_passed_on_as_text(served: Web, text: str) -> None:
     body = json.dumps({"payment_reference": text}).encode()
     assert (await served.post_json(CLAIM, body, client="sub"))[0] == 200
-    assert served.claims.calls == [("claim", "sub", "rec-1", text)]
+    assert served.claims.calls == [("claim", "sub", "rec-1", Asked(text))]
 
 
 NOT_JSON = {

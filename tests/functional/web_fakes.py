@@ -17,6 +17,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from verifier.claims import Asked
 from verifier.errors import CATALOGUE, Code, SignatureRejected, VerifierError
 from verifier.ledger import checkpoint_body, entry_body, sign_note
 from verifier.merkle import Frontier, leaf_hash
@@ -43,6 +44,7 @@ from verifier.signatures import jws, keys, sdjwt, strict_json
 from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
 from verifier.signatures.sdjwt import new_disclosure
 from verifier.signatures.transport import TransportKey
+from verifier.totals import By
 from verifier.web import server
 from verifier.web.services import ClaimStep, HttpLimits, Services
 
@@ -279,16 +281,23 @@ class FakeEmployers:
 
 @dataclass
 class FakeClaims:
-    calls: list[tuple[str, ...]] = field(default_factory=list)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
     error: VerifierError | None = None
 
-    async def claim(self, client: Client, record_id: str, payment_reference: str) -> dict[str, Any]:
-        return self._called("claim", client.client_id, record_id, payment_reference)
+    async def claim(self, client: Client, record_id: str, asked: Asked) -> dict[str, Any]:
+        return self._called("claim", client.client_id, record_id, asked)
 
-    async def step(self, client: Client, record_id: str, step: ClaimStep, reason: str) -> dict[str, Any]:
-        return self._called(step, client.client_id, record_id, reason)
+    async def step(
+        self, client: Client, record_id: str, step: ClaimStep, payment_reference: str, reason: str
+    ) -> dict[str, Any]:
+        return self._called(step, client.client_id, record_id, payment_reference, reason)
 
-    def _called(self, *call: str) -> dict[str, Any]:
+    async def totals(
+        self, client: Client, office: str, month: date, by: By, entitlement: str = ""
+    ) -> dict[str, Any]:
+        return self._called("totals", client.client_id, office, month, by, entitlement)
+
+    def _called(self, *call: Any) -> dict[str, Any]:
         if self.error is not None:
             raise self.error
         self.calls.append(call)

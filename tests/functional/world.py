@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from adapters import ADAPTERS
 from verifier import audit, enterprises, evaluator, keyfiles, objecting, pipeline, preparing, spreadsheet
+from verifier.accounts import AccountDesk
 from verifier.admissions import AdmissionDesk
 from verifier.callback import Limits, receive
 from verifier.cli import sandbox
@@ -203,6 +204,11 @@ class World:
     def claims(self) -> ClaimDesk:
         """What a subsidy system may do here."""
         return ClaimDesk(self.store, self.clock, self.new_id)
+
+    @property
+    def accounts(self) -> AccountDesk:
+        """What an operator may do about account months here."""
+        return AccountDesk(self.store, self.operations, lambda: self.rulebook, self.clock, self.new_id)
 
     async def adopt(self) -> None:
         """Adopt the policy and the register in force, as a service does when it starts."""

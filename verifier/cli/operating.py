@@ -22,6 +22,8 @@ from verifier.settings import Settings
 
 GROUPS: Final[Mapping[str, str]] = {
     "enterprises": "企业准入 · enterprises",
+    "claims": "申领与记账 · claims and account months",
+    "standards": "补贴标准与领取单位 · amounts, and who is paid",
     "clients": "接入系统 · systems that call",
     "platforms": "平台 · platforms",
     "deliveries": "投递 · deliveries",
@@ -49,6 +51,36 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
             Parameter("uscc", "统一社会信用代码 · unified social credit code", positional=True),
             Parameter("known-at", "时刻，RFC 3339；不给为现在 · as known at this time", required=False),
             Parameter("purpose", "用途，记入每个人的访问日志 · purpose, logged for everyone shown"),
+        ),
+    ),
+    "claims freeze": Operation(
+        "冻结某机构某记账月份，不可撤销；默认只列出 · freeze an account month for good; else only try",
+        (
+            Parameter("month", "记账月份 · account month, YYYY-MM"),
+            Parameter("office", "受理机构代码 · acceptance office's code"),
+            Parameter(
+                "entitlement", "只冻结此补贴资格；不给为全部 · only this one; all without", required=False
+            ),
+            Parameter("apply", "冻结 · do it", flag=True),
+        ),
+    ),
+    "claims totals": Operation(
+        "某月对账合计及其摘要 · totals of a month, with their digest",
+        (
+            Parameter("month", "月份 · month, YYYY-MM"),
+            Parameter("office", "受理机构代码 · acceptance office's code"),
+            Parameter(
+                "by", "subsidy（补贴月份，缺省）| account（记账月份）· which month is meant", required=False
+            ),
+            Parameter("entitlement", "只计此补贴资格 · only this one", required=False),
+        ),
+    ),
+    "standards show": Operation("已采纳的补贴标准与领取单位 · the amounts and payees that were adopted"),
+    "standards adopt": Operation(
+        "采纳补贴标准表；已有申领不变 · adopt a table of standards; no claim that stands is changed",
+        (
+            Parameter("file", "标准表，TOML · the table", positional=True, file=True),
+            Parameter("apply", "采纳；否则只检查 · do it; else only check it", flag=True),
         ),
     ),
     "clients add": Operation(

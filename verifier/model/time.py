@@ -22,6 +22,7 @@ _HTTP = re.compile(
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})"
 )
+_MONTH = re.compile(r"(?:19|20|21)[0-9]{2}-(?:0[1-9]|1[0-2])")
 _EARLIEST, _LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
@@ -109,6 +110,27 @@ def beijing_date(moment: datetime) -> date:
 def covers(start: date, end: date | None, day: date) -> bool:
     """Whether a closed interval of days holds a day; no end means it is still open."""
     return start <= day and (end is None or day <= end)
+
+
+def parse_month(text: str) -> date:
+    """The first day of a month that is written as ``2021-03``.
+
+    Raises:
+        ValueError: it is not written so, or lies outside 1900 to 2199.
+    """
+    if _MONTH.fullmatch(text) is None:
+        raise ValueError("not a month")
+    return date(int(text[:4]), int(text[5:]), 1)
+
+
+def month_text(month: date) -> str:
+    """A month as ``2021-03``."""
+    return f"{month.year:04d}-{month.month:02d}"
+
+
+def next_month(month: date) -> date:
+    """The first day of the month behind."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
 def iso(moment: datetime) -> str:

@@ -5,7 +5,7 @@ answers Met, NotMet or Unknown; a released revision of a clause is never edited,
 """
 
 from verifier.policy.clauses import PROOFS, Clause, ClauseFacts
-from verifier.policy.loader import Policy, entitlement_of, load, pin_of
+from verifier.policy.loader import Policy, entitlement_of, load, pin_of, says_amount_is_open
 from verifier.policy.parameters import Parameters
 from verifier.policy.rules_further import CLAUSES
 
@@ -19,4 +19,5 @@ __all__ = [
     "entitlement_of",
     "load",
     "pin_of",
+    "says_amount_is_open",
 ]

@@ -41,6 +41,8 @@ from verifier.policy.rules_further import CLAUSES
 
 AMOUNT_MISSING: Final = "当地现行标准（未配置）"
 
+_AMOUNT_OPEN: Final = "；当地标准未配置"
+
 Word = TypeVar("Word", bound=StrEnum)
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -127,10 +129,15 @@ class Policy:
         if parameters.ceilings is not None:
             by_level = parameters.ceilings.by_level
             most = [f"{one}不高于{by_level[one]}元" for one in ([level] if level else by_level)]
-            return (f"补贴金额：通知规定{'、'.join(most)}；当地标准未配置", *self.not_evaluated)
+            return (f"补贴金额：通知规定{'、'.join(most)}{_AMOUNT_OPEN}", *self.not_evaluated)
         if parameters.ceiling is not None:
-            return (f"补贴金额：通知规定不超过{parameters.ceiling}元；当地标准未配置", *self.not_evaluated)
+            return (f"补贴金额：通知规定不超过{parameters.ceiling}元{_AMOUNT_OPEN}", *self.not_evaluated)
         return (AMOUNT_MISSING, *self.not_evaluated)
+
+
+def says_amount_is_open(text: str) -> bool:
+    """Whether what ``not_evaluated_at`` says is that no amount is configured."""
+    return text == AMOUNT_MISSING or text.endswith(_AMOUNT_OPEN)
 
 
 def load(raw: bytes) -> Policy:

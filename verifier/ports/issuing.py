@@ -42,6 +42,8 @@ class Issuable:
     Attributes:
         trace: the stored trace, without personal data.
         disclosures: personal claims by name, to be disclosed selectively; empty after erasure.
+        standard: the amount that is configured for the month: ``amount_fen``, ``currency``, ``reference``
+            and the table's ``digest``; None where none is.
     """
 
     decision_id: DecisionId
@@ -57,6 +59,7 @@ class Issuable:
     trace: Mapping[str, Any] = field(repr=False)
     disclosures: Mapping[str, str] = field(repr=False)
     previous: IssuedRecord | None = None
+    standard: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

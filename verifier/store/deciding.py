@@ -22,6 +22,8 @@ from verifier.model.facts import (
     ScopeFact,
 )
 from verifier.model.person import LearnerId, Uscc
+from verifier.model.standards import Standards
+from verifier.policy.standards import KIND, standards_of
 from verifier.ports.intake import LatestTrace, NewDecision
 from verifier.signatures import strict_json
 from verifier.store import codec, tables
@@ -67,6 +69,17 @@ class Deciding(Persons):
         rows = self.connection.execute(select(table).order_by(table.c.name).with_for_update(read=True)).all()
         if any(digests.get(row.name, row.digest) != row.digest for row in rows):
             raise Restart
+
+    def standards(self) -> Standards | None:
+        """The amounts and payees that were adopted last; None where none ever were."""
+        table = tables.adoptions
+        content = self.connection.execute(
+            select(table.c.content)
+            .where(table.c.kind == KIND)
+            .order_by(table.c.adopted_at.desc(), table.c.adoption_id.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        return None if content is None else standards_of(content)
 
     def facts_where(self, condition: ColumnElement[bool]) -> list[AnyFact]:
         """Current facts (nothing supersedes them) that fulfil a condition, opened."""

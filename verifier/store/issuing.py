@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from verifier.errors import Code, LedgerRefused
 from verifier.model.decision import DecisionId, Entitlement, State
 from verifier.model.facts import AdmissionFact, CompletionFact, FactKind
 from verifier.model.person import LearnerId, Uscc
+from verifier.model.standards import CURRENCY, Standards
 from verifier.ports.issuing import Batch, Head, Issuable, IssuedRecord, NewRecord, OutboxItem
 from verifier.store import tables
 from verifier.store.deciding import Deciding
@@ -25,6 +26,41 @@ _HEAD = "ledger"
 def sealed_disclosures(record_id: str) -> tuple[str, str]:
     """Column and row that a record's disclosures are sealed for."""
     return ("records.sealed_disclosures", record_id)
+
+
+def _standard(
+    table: Standards | None, entitlement: str, office: str, month: date | None
+) -> dict[str, Any] | None:
+    """The amount that a table gives for a month, as its record says it."""
+    found = table.at(entitlement, office, month) if table is not None and month is not None else None
+    if table is None or found is None:
+        return None
+    said = {"amount_fen": found.amount_fen, "currency": CURRENCY, "reference": found.reference}
+    return {**said, "digest": table.digest}
+
+
+def _issuable(
+    row: Mapping[Any, Any],
+    disclosed: Mapping[str, str | None],
+    previous: IssuedRecord | None,
+    standards: Standards | None,
+) -> Issuable:
+    return Issuable(
+        decision_id=DecisionId(row["decision_id"]),
+        learner_id=LearnerId(row["learner_id"]),
+        entitlement=Entitlement(row["entitlement"]),
+        revision=row["revision"],
+        state=State(row["state"]),
+        decided_at=row["decided_at"],
+        office=row["office"],
+        month=row["month"],
+        uscc=Uscc(row["uscc"]) if row["uscc"] else None,
+        dispatched_by=Uscc(row["dispatched_by"]) if row["dispatched_by"] else None,
+        trace=msgspec.json.decode(row["trace"]),
+        disclosures={name: value for name, value in disclosed.items() if value},
+        previous=previous,
+        standard=_standard(standards, row["entitlement"], row["office"], row["month"]),
+    )
 
 
 class Issuing(Deciding):
@@ -71,6 +107,7 @@ class Issuing(Deciding):
     def issuable(self, decisions: Collection[str]) -> Mapping[str, Issuable]:
         """Decisions with what their records disclose."""
         found: dict[str, Issuable] = {}
+        standards = self.standards()
         for chunk in chunks(decisions):
             rows = (
                 self.connection.execute(
@@ -86,28 +123,14 @@ class Issuing(Deciding):
             last = self._last_records(learners)
             names = self._employer_names({row["uscc"] for row in rows if row["uscc"]})
             for row in rows:
-                trace = msgspec.json.decode(row["trace"])
                 disclosed = {
                     "name": holders.get(row["completion_fact"]),
                     "id_number": numbers.get(row["learner_id"]),
                     "employer": names.get(row["uscc"], row["uscc"]),
                     "dispatched_by": row["dispatched_by"],
                 }
-                found[row["decision_id"]] = Issuable(
-                    decision_id=DecisionId(row["decision_id"]),
-                    learner_id=LearnerId(row["learner_id"]),
-                    entitlement=Entitlement(row["entitlement"]),
-                    revision=row["revision"],
-                    state=State(row["state"]),
-                    decided_at=row["decided_at"],
-                    office=row["office"],
-                    month=row["month"],
-                    uscc=Uscc(row["uscc"]) if row["uscc"] else None,
-                    dispatched_by=Uscc(row["dispatched_by"]) if row["dispatched_by"] else None,
-                    trace=trace,
-                    disclosures={name: value for name, value in disclosed.items() if value},
-                    previous=last.get((row["learner_id"], row["entitlement"])),
-                )
+                previous = last.get((row["learner_id"], row["entitlement"]))
+                found[row["decision_id"]] = _issuable(row, disclosed, previous, standards)
         return found
 
     def _holders(self, facts: Collection[str]) -> dict[str, str]:

@@ -49,7 +49,7 @@ def covered(table: Table, row: Mapping[str, Any]) -> dict[str, str | int | bytes
 
 def row_key(table: Table, row: Mapping[str, Any]) -> str:
     """A row's primary key as one text, by which its evidence finds it."""
-    return json.dumps([row[column.name] for column in table.primary_key], ensure_ascii=False)
+    return json.dumps([plain(row[column.name]) for column in table.primary_key], ensure_ascii=False)
 
 
 def chunks(values: Collection[Any]) -> list[list[Any]]:

@@ -16,7 +16,7 @@ from verifier.model.person import LearnerId
 from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.acting import ActingTransaction
 from verifier.ports.auditing import AuditTransaction
-from verifier.ports.claims import ClaimTransaction
+from verifier.ports.claims import AccountTransaction, ClaimTransaction
 from verifier.ports.identities import IdentityTransaction, ReportTransaction
 from verifier.ports.intake import (
     IntakeTransaction,
@@ -37,6 +37,7 @@ from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
+from verifier.store.accounting import Accounting
 from verifier.store.acting import Acting
 from verifier.store.auditing import Auditing
 from verifier.store.claiming import Claiming
@@ -163,6 +164,10 @@ class Store:
     async def claiming(self, work: Callable[[ClaimTransaction], T]) -> T:
         """A transaction of a claim."""
         return await self.write(Claiming, work)
+
+    async def accounting(self, work: Callable[[AccountTransaction], T], *, write: bool) -> T:
+        """A transaction about account months."""
+        return await (self.write if write else self.read)(Accounting, work)
 
     async def rosters(self, work: Callable[[RosterTransaction], T]) -> T:
         """A transaction of a roster."""

@@ -2,10 +2,11 @@
 
 Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence`` whose salted digest goes
 under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``outbox``, ``ledger_head``,
-``own_items``, ``waiting``, ``in_force``, ``merged``, ``traits``, ``rotations`` and the ``touched`` counters
-are working state: they can be derived again from the rest. ``failures`` is what callers who proved nothing
-made us write: bounded, and no evidence of anything. What the issuer writes is in ``tables_issuing``, what is
-said to reviewers in ``tables_signals``.
+``own_items``, ``waiting``, ``in_force``, ``account_months``, ``merged``, ``traits``, ``rotations`` and the
+``touched`` counters are working state: they can be derived again from the rest. ``failures`` is what callers
+who proved nothing made us write: bounded, and no evidence of anything. What the issuer writes is in
+``tables_issuing``, what is said to reviewers in ``tables_signals``, who is paid for what in
+``tables_claims``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from sqlalchemy import (
 )
 
 from verifier.store.columns import HASH, ID, Moment, metadata
+from verifier.store.tables_claims import account_months, claim_terms, claims, freezes
 from verifier.store.tables_issuing import (
     entries,
     evidence,
@@ -40,8 +42,12 @@ from verifier.store.tables_signals import signal_closings, signals
 __all__ = [
     "APPEND_ONLY",
     "NOT_EVIDENCE",
+    "account_months",
+    "claim_terms",
+    "claims",
     "entries",
     "evidence",
+    "freezes",
     "ledger_head",
     "metadata",
     "nodes",
@@ -258,20 +264,6 @@ slots = Table(
     Column("claim_id", ID),
 )
 
-claims = Table(
-    "claims",
-    metadata,
-    Column("claim_id", ID, primary_key=True),
-    Column("step", String(16), primary_key=True),
-    Column("record_id", ID, nullable=False, index=True),
-    Column("learner_id", ID, nullable=False),
-    Column("entitlement", String(64), nullable=False),
-    Column("client_id", String(64), nullable=False),
-    Column("payment_reference", String(128), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("recorded_at", Moment, nullable=False),
-)
-
 due = Table(
     "due",
     metadata,
@@ -378,6 +370,8 @@ APPEND_ONLY: dict[str, Table] = {
         facts,
         decisions,
         claims,
+        claim_terms,
+        freezes,
         reviews,
         rosters,
         adoptions,

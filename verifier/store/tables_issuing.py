@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Date, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, Column, Date, Index, Integer, LargeBinary, String, Table, Text
 
 from verifier.store.columns import HASH, ID, Moment, metadata
 
@@ -33,6 +33,7 @@ records = Table(
     Column("jws", Text, nullable=False),
     Column("sealed_disclosures", LargeBinary, nullable=False),
     Column("issued_at", Moment, nullable=False),
+    Index(None, "office", "month"),
 )
 
 statements = Table(

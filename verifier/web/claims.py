@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+import re
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
 
 from verifier import explaining
+from verifier.claim_files import MONTH, Month, Reason, Reference, asked_of
 from verifier.errors import AccessDenied, Code
 from verifier.model.access import Role
+from verifier.model.time import parse_month
 from verifier.ports.reading import StoredRecord
+from verifier.totals import By
 from verifier.web import bodies
 from verifier.web.bodies import JSON
-from verifier.web.routes import Call, Route, answer
+from verifier.web.routes import OBJECT, TEXT, Call, Route, Text, Word, answer
 from verifier.web.services import ClaimStep
 
 
 class ClaimBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A claim; the reference names the payment in the client's own books."""
 
-    payment_reference: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    payment_reference: Reference
+    payee: Literal["employer", "dispatcher"] | msgspec.UnsetType = msgspec.UNSET
+    settled_in: Month | msgspec.UnsetType = msgspec.UNSET
 
 
 class StepBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What followed a claim, and why."""
+    """What followed a claim, and why; the reference is the claim's."""
 
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+    payment_reference: Reference
+    reason: Reason
 
 
 async def _record(call: Call) -> StoredRecord:
@@ -73,14 +80,15 @@ async def claim(call: Call) -> web.StreamResponse:
     """``POST /v1/records/{record_id}/claim``."""
     found = await _record(call)
     body = await bodies.document(call.request, call.services.limits, ClaimBody)
-    claims = call.services.claims
-    return answer(await claims.claim(call.caller, found.record_id, body.payment_reference))
+    asked = asked_of(body.payment_reference, body.payee, body.settled_in)
+    return answer(await call.services.claims.claim(call.caller, found.record_id, asked))
 
 
 async def _step(call: Call, step: ClaimStep) -> web.StreamResponse:
     found = await _record(call)
     body = await bodies.document(call.request, call.services.limits, StepBody)
-    return answer(await call.services.claims.step(call.caller, found.record_id, step, body.reason))
+    claims = call.services.claims
+    return answer(await claims.step(call.caller, found.record_id, step, body.payment_reference, body.reason))
 
 
 async def release(call: Call) -> web.StreamResponse:
@@ -98,9 +106,30 @@ async def returned(call: Call) -> web.StreamResponse:
     return await _step(call, "returned")
 
 
+async def totals(call: Call) -> web.StreamResponse:
+    """``GET /v1/totals``."""
+    words = call.words
+    month = parse_month(words["month"])
+    counted = await call.services.claims.totals(
+        call.caller, words["office"], month, By(words["by"]), words["entitlement"]
+    )
+    return answer(counted)
+
+
 _CLAIM: Final = msgspec.json.schema_components([ClaimBody], ref_template="")[1]["ClaimBody"]
 _STEP: Final = msgspec.json.schema_components([StepBody], ref_template="")[1]["StepBody"]
 _SUBSIDY: Final = (Role.SUBSIDY,)
+_TOTALS: Final = {
+    "type": "object",
+    "required": ["totals", "totals_sha256", "as_of", "size", "frozen"],
+    "properties": {
+        "totals": OBJECT,
+        "totals_sha256": TEXT,
+        "as_of": TEXT,
+        "size": {"type": "integer", "minimum": 0},
+        "frozen": {"type": "array", "items": OBJECT},
+    },
+}
 
 ROUTES: Final = (
     Route("GET", "/v1/records/{record_id}", record, "查看记录 · A record", roles=_SUBSIDY),
@@ -142,5 +171,19 @@ ROUTES: Final = (
         "登记已退回 · Record the return",
         roles=_SUBSIDY,
         takes={JSON: _STEP},
+    ),
+    Route(
+        "GET",
+        "/v1/totals",
+        totals,
+        "对账合计及其摘要 · Totals to compare, with their digest",
+        roles=(Role.SUBSIDY, Role.AUDITOR),
+        parameters=(
+            Text("month", "月份 · the month, YYYY-MM", re.compile(MONTH, re.ASCII)),
+            Text("office", "受理机构代码 · acceptance office", re.compile("[A-Za-z0-9-]{1,32}", re.ASCII)),
+            Word("by", "补贴月份或记账月份 · by subsidy or account month", tuple(By)),
+            Text("entitlement", "只计此补贴资格 · only this one", re.compile("[a-z][a-z0-9-]{0,63}|"), ""),
+        ),
+        gives={JSON: _TOTALS},
     ),
 )

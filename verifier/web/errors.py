@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from verifier.errors import CATALOGUE, Code, RequestRejected, SignatureRejected, VerifierError
+from verifier.errors import CATALOGUE, Code, Conflict, RequestRejected, SignatureRejected, VerifierError
 from verifier.model.delivery import Acknowledgment
 from verifier.web.services import Services
 
@@ -86,6 +86,11 @@ STATUS: Final[Mapping[Code, int]] = {
     Code.REVIEW_STATE_REFUSED: 409,
     Code.MONTH_NOT_HELD: 409,
     Code.MONTH_CLAIMED: 409,
+    Code.CLAIM_DIFFERS: 409,
+    Code.PAYEE_NOT_CONFIGURED: 409,
+    Code.PAYEE_REFUSED: 409,
+    Code.MONTH_FROZEN: 409,
+    Code.SIGNED_FILE_REFUSED: 422,
     Code.STATE_REFUSED: 409,
     Code.LEDGER_HEAD_MOVED: 503,
     Code.LEDGER_FORK_REFUSED: 500,
@@ -147,6 +152,8 @@ def problem(error: VerifierError, request_id: str, *, status: int | None = None)
     }
     if status != _UNAUTHORISED:
         body["request_id"] = request_id
+    if isinstance(error, Conflict) and error.recorded is not None:
+        body["recorded"] = error.recorded
     response = web.Response(status=status, body=msgspec.json.encode(body), content_type=PROBLEM)
     return _challenging(response, error.code)
 

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any, Literal, Protocol
 
 from verifier.callback import Limits
+from verifier.claims import Asked
 from verifier.model.access import Client
 from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.model.person import IdentityClaims, LearnerId, Uscc
@@ -19,6 +20,7 @@ from verifier.ports.watching import KEPT_FAILURES, Arrivals, Failure
 from verifier.published import Published
 from verifier.sandbox import Trial
 from verifier.signatures.jws import SigningKey
+from verifier.totals import By
 from verifier.web.metrics import Metrics
 from verifier.web.waiting import Growth, Places
 
@@ -102,12 +104,20 @@ class Employers(Protocol):
 class Claims(Protocol):
     """What a subsidy system may do with a record."""
 
-    async def claim(self, client: Client, record_id: str, payment_reference: str) -> dict[str, Any]:
+    async def claim(self, client: Client, record_id: str, asked: Asked) -> dict[str, Any]:
         """Claim the record's month for one payment, exclusively and idempotently."""
         ...
 
-    async def step(self, client: Client, record_id: str, step: ClaimStep, reason: str) -> dict[str, Any]:
+    async def step(
+        self, client: Client, record_id: str, step: ClaimStep, payment_reference: str, reason: str
+    ) -> dict[str, Any]:
         """Record what followed a claim."""
+        ...
+
+    async def totals(
+        self, client: Client, office: str, month: date, by: By, entitlement: str = ""
+    ) -> dict[str, Any]:
+        """What stands of a month at an office, or was booked in it."""
         ...
 
 
