@@ -16,6 +16,7 @@ from pathlib import Path
 
 from verifier.cli import (
     checking,
+    files,
     following,
     keeping,
     keys,
@@ -111,6 +112,7 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         command.set_defaults(run=operating.run, operation=name)
     platforms.declare(groups["platforms"])
     templates.declare(groups["enterprises"])
+    files.declare(commands, groups["claims"])
     reconciling.declare(
         commands.add_parser(
             "reconcile",

@@ -121,7 +121,7 @@ async def feed(call: Call) -> web.StreamResponse:
     for place, entry in enumerate(await _page(call, sight, after, last)):
         if place % _SLICE == 0:
             await asyncio.sleep(0)  # others get their turn
-        shown.append(_shown(sight, entry))
+        shown.append(members(sight, entry))
     return answer({"entries": shown, **await _end(call.services, last, head)})
 
 
@@ -178,7 +178,7 @@ async def _lines(call: Call, sight: Sight, after: int, last: int, head: _Head) -
 def _pieces(sight: Sight, entries: Sequence[FeedEntry]) -> Iterator[bytes]:
     piece = bytearray()
     for entry in entries:
-        piece += msgspec.json.encode(_shown(sight, entry)) + b"\n"
+        piece += msgspec.json.encode(members(sight, entry)) + b"\n"
         if len(piece) >= _PIECE_BYTES:
             yield bytes(piece)
             piece.clear()
@@ -205,7 +205,8 @@ async def _end(services: Services, last: int, head: _Head) -> dict[str, Any]:
     }
 
 
-def _shown(sight: Sight, entry: FeedEntry) -> dict[str, Any]:
+def members(sight: Sight, entry: FeedEntry) -> dict[str, Any]:
+    """An entry as it is shown."""
     shown: dict[str, Any] = {"index": entry.position, "leaf_hash": entry.leaf_hash.hex()}
     if not sight.shows(entry.kind, entry.office):
         return shown
