@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -316,3 +317,28 @@ async def test_a_claim_that_races_with_a_freeze_is_in_its_totals_or_refused(worl
     assert set(claims) <= {None, Code.MONTH_FROZEN}
     [row] = await world.sql("select digest, totals from freezes")
     assert row[0] == sha256(row[1].encode()).hexdigest()
+
+
+async def test_a_subsidy_system_computes_the_same_digest_from_its_own_books_as_the_guide_shows(
+    small_world: World,
+) -> None:
+    world = small_world
+    one, two = await grants(world, 2)
+    await world.claims.claim(BUREAU, one, Asked("pay-1"))
+    await adopt(world)
+    await world.claims.claim(BUREAU, two, Asked("pay-2"))
+    await world.claims.step(BUREAU, two, "paid", "pay-2", "已支付")
+    await world.claims.step(BUREAU, one, "release", "pay-1", "填错")
+    await world.issue()
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "subsidy.md").read_text(encoding="utf-8")
+    snippet = guide.split("```python\n")[1].split("```")[0]
+    books: dict[str, Any] = {
+        "claim_entries": await world.entries("claim"),
+        "uscc_of": {record.record_id: FACTORY for record in await world.records()},
+        "office": OFFICE,
+        "month": MONTH,
+    }
+    exec(snippet, books)  # noqa: S102 - our own guide's example, run as a reader would
+    found = await world.claims.totals(BUREAU, OFFICE, MARCH, By.ACCOUNT)
+    assert books["totals"] == found["totals"]
+    assert books["totals_sha256"] == found["totals_sha256"]
