@@ -77,7 +77,7 @@ NOT_KNOWN: Final = (
 )
 """Columns that are left for the enterprise to fill in."""
 NOTE: Final = (
-    f"说明：{'、'.join(NOT_KNOWN)}各列本系统不掌握，留空由单位填写；补贴标准未配置，金额不作推算。"
+    f"说明：{'、'.join(NOT_KNOWN)}各列本系统不掌握，留空由单位填写；金额不在此推算：有补贴标准的，申领时锁定。"
     "各列参照其他地区的申领表，并非本地正式表样，以受理机构要求为准。"
 )
 

@@ -505,6 +505,17 @@ async def test_a_repeated_step_over_the_store_gives_the_first_answer(world: Worl
     assert await world.sql("select distinct reason from claims") == [("",)]
 
 
+async def test_of_somebody_who_was_erased_steps_go_on_and_no_reason_is_kept(small_world: World) -> None:
+    record = await granted(small_world)
+    await small_world.claims.claim(BUREAU, record, Asked("pay-1"))
+    paid = await small_world.claims.step(BUREAU, record, "paid", "pay-1", "已支付")
+    await small_world.sql("update learners set sealed_key = null")
+    assert await small_world.claims.step(BUREAU, record, "paid", "pay-1", "别的") == paid
+    await small_world.claims.step(BUREAU, record, "returned", "pay-1", "已退回")
+    rows = await small_world.sql("select step from claim_terms where sealed_reason is not null")
+    assert rows == [("paid",)]
+
+
 async def test_a_claim_of_an_older_version_is_read_and_moved_on(world: World) -> None:
     record = await granted(world)
     await world.claims.claim(BUREAU, record, Asked("pay-1"))

@@ -21,11 +21,11 @@ import pytest
 
 from tests.functional.process import CLIENT_JWK, CLIENT_KEY, environment
 from tests.functional.world import BASE_URL, BUREAU, FACTORY, Installation, over
-from verifier import keyfiles, ledger, signed_file
+from verifier import accounts, claim_files, keyfiles, ledger, signed_file
 from verifier.claims import Asked
 from verifier.cli import files, main
 from verifier.cli.simulator import person
-from verifier.errors import VerifierError
+from verifier.errors import Unavailable, VerifierError
 from verifier.merkle import Frontier, leaf_hash
 from verifier.settings import from_environment
 from verifier.signatures.jws import SigningKey
@@ -239,6 +239,12 @@ def test_claims_of_a_month_are_listed_with_their_totals(console: Console) -> Non
     assert (said["month"], said["office"]) == ("2021-03", "652301")
 
 
+def test_many_claims_are_listed_page_by_page(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "MOST_ROWS", 1)
+    to = console.directory / "c.ndjson"
+    assert console.run("claims", "export", *MONTH, "--to", to)[1]["claims"] == 1
+
+
 def test_a_workbook_shows_every_text_as_text(console: Console) -> None:
     to = console.directory / "c.xlsx"
     more = ("--entitlement", "online-training-month")
@@ -378,6 +384,27 @@ def test_what_the_commands_never_send_is_refused(
         asyncio.run(files.asked(from_environment(os.environ), name, parameters))
     assert refused.value.code == code
     del console
+
+
+def test_what_a_running_service_refuses_is_refused_here(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuses(*_: object) -> tuple[int, dict[str, Any]]:
+        return 2, {"code": "overloaded", "detail": "busy", "pointer": ""}
+
+    monkeypatch.setattr(files, "ask", refuses)
+    path = console.steps({"step": "claim", "record": console.records[1], "payment_reference": "F-1"})
+    status, answer = console.take(path)
+    assert (status, answer["code"]) == (2, "overloaded")
+    assert not (console.directory / "steps.results.ndjson").exists()
+
+
+async def test_a_line_that_was_not_decided_is_no_refused_line() -> None:
+    async def busy(_: object) -> dict[str, Any]:
+        raise Unavailable
+
+    with pytest.raises(Unavailable):
+        await claim_files.result(busy, lambda _: {})
 
 
 # Standards on the command line
