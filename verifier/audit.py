@@ -7,7 +7,8 @@
    every signed outcome likewise, and that none is missing;
 5. kept bodies of deliveries and uploaded documents against their keyed digests;
 6. slots against the newest decisions;
-7. indices of identifiers against the sealed identifiers, and that every learner can be found.
+7. indices of identifiers against the sealed identifiers, and that every learner can be found;
+8. destroyed keys and emptied bodies against what the ledger says of erasures and retention.
 
 What it finds is a list; an empty list means that the database is what was signed.
 """
@@ -81,6 +82,7 @@ def check(tx: AuditTransaction, trusted: Trusted) -> list[Finding]:
     findings += [Finding("slot_without_grant", f"slots {where}") for where in tx.slots_without_grant()]
     findings += [Finding("identifier_altered", f"learners {where}") for where in tx.altered_identifiers()]
     findings += [Finding("learner_not_found", f"learners {where}") for where in tx.lost_learners()]
+    findings += [Finding("emptied_unlawfully", where) for where in tx.emptied_unlawfully()]
     return findings
 
 

@@ -15,6 +15,10 @@ A certificate number (issuer, number scope, number) stands for one completion. W
    supersedes it, be the content older, other or identical. That is how an issuer mends a compromise.
 
 A revocation is for the number, whether it comes before or after the completion, and stands once.
+
+A number whose holder was lawfully erased is closed: nothing that comes under it makes anybody a learner
+again. Identical content is a repetition as ever, other content is recorded without effect, and a revocation
+stands without the words that came with it.
 """
 
 from __future__ import annotations
@@ -66,6 +70,8 @@ class Numbers:
         current: the completion that stands under each number.
         revoked: numbers that are revoked.
         doubtful: of ``current``, what came by a key that the register calls compromised by then.
+        closed: numbers whose holder was lawfully erased.
+        keyless: learners whose key is gone although their identifier is not; nothing can be sealed for them.
         facts: to be appended, in order.
         affected: learners whose decision must be taken again.
         reviews: questions to open, by the learner they are about.
@@ -76,18 +82,32 @@ class Numbers:
     current: dict[Reference, CompletionFact]
     revoked: set[Reference]
     doubtful: frozenset[FactId] = frozenset()
+    closed: frozenset[Reference] = frozenset()
+    keyless: frozenset[LearnerId] = frozenset()
     facts: list[CompletionFact | RevocationFact] = field(default_factory=list)
     affected: set[LearnerId] = field(default_factory=set)
     reviews: list[tuple[LearnerId, ReviewNeed]] = field(default_factory=list)
 
     def complete(
-        self, proven: Proven, learner: LearnerId, platform: PlatformSlug, source: Source
+        self, proven: Proven, learner: LearnerId | None, platform: PlatformSlug, source: Source
     ) -> ItemOutcome:
-        """Take in a completion or a correction of one."""
-        item = proven.event.item
+        """Take in a completion or a correction of one; of a closed number nobody is the learner."""
+        if learner is None or learner in self.keyless or proven.reference in self.closed:
+            return self._keep_out(proven)
         standing = self.current.get(proven.reference)
         if standing is None or standing.fact_id in self.doubtful:
             return self._stand(proven, learner, platform, source, standing)
+        return self._compare(proven, learner, platform, source, standing)
+
+    def _compare(
+        self,
+        proven: Proven,
+        learner: LearnerId,
+        platform: PlatformSlug,
+        source: Source,
+        standing: CompletionFact,
+    ) -> ItemOutcome:
+        item = proven.event.item
         if standing.content_digest == proven.digest:
             return ItemOutcome(item, ItemState.DUPLICATE)
         older = (not standing.weak, standing.revision, standing.issued_at)
@@ -100,6 +120,16 @@ class Numbers:
         if newer < older:
             return ItemOutcome(item, ItemState.RECORDED)
         return self._ask(proven, standing, Code.COMPLETION_CONFLICT)
+
+    def _keep_out(self, proven: Proven) -> ItemOutcome:
+        """Answer what can be nobody's; it stays in its delivery, changing nothing."""
+        item = proven.event.item
+        if proven.reference not in self.closed:
+            # A key was destroyed by hand: somebody has to look at it, and it is read again afterwards.
+            return ItemOutcome(item, ItemState.REFUSED, Code.LEARNER_ERASED)
+        if self.current[proven.reference].content_digest == proven.digest:
+            return ItemOutcome(item, ItemState.DUPLICATE)
+        return ItemOutcome(item, ItemState.RECORDED, Code.LEARNER_ERASED)
 
     def _ask(self, proven: Proven, standing: CompletionFact, code: Code) -> ItemOutcome:
         about = (standing.fact_id, FactId(proven.digest.hex()))
@@ -159,10 +189,9 @@ class Numbers:
             return ItemOutcome(event.item, ItemState.DUPLICATE)
         issuer, scope, number = reference
         self.revoked.add(reference)
+        reason = "" if reference in self.closed else event.reason
         self.facts.append(
-            RevocationFact(
-                FactId(self.new_id()), platform, issuer, scope, number, event.reason, self.at, source
-            )
+            RevocationFact(FactId(self.new_id()), platform, issuer, scope, number, reason, self.at, source)
         )
         standing = self.current.get(reference)
         if standing is not None:

@@ -109,6 +109,12 @@ class Code(StrEnum):
     MONTH_FROZEN = "month_frozen"
     SIGNED_FILE_REFUSED = "signed_file_refused"
     STATE_REFUSED = "state_refused"
+    # what is kept
+    LEARNER_ERASED = "learner_erased"
+    DUTY_TO_KEEP = "duty_to_keep"
+    KEEP_TERM_NOT_CONFIGURED = "keep_term_not_configured"
+    BODY_NOT_KEPT = "body_not_kept"
+    COPY_REFUSED = "copy_refused"
     # ledger
     LEDGER_HEAD_MOVED = "ledger_head_moved"
     LEDGER_FORK_REFUSED = "ledger_fork_refused"
@@ -321,6 +327,11 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.MONTH_FROZEN: _said(_C, "该记账月份已冻结，不再接受申领；请以 settled_in 写明下一未冻结月份（见 recorded.open）后再申领。", "The account month is frozen and takes no more claims: say `settled_in` with the next open month (see `recorded.open`)."),
     Code.SIGNED_FILE_REFUSED: _said(_C, "签名文件未通过核验：签名、类型、签发者、文件名或内容摘要不符，未作任何处理。", "The signed file does not check out (signature, type, issuer, name or digest of the content); nothing was done."),
     Code.STATE_REFUSED: _said(_C, "该事项的当前状态不允许此操作。", "Its present state does not allow this."),
+    Code.LEARNER_ERASED: _said(_B, "此人的信息已依法删除，该内容仅予存档，不产生效果。", "What was held on this person was lawfully erased: this is kept and has no effect."),
+    Code.DUTY_TO_KEEP: _said(_B, "仍有保存义务（存续的资格、申领或支付、未结事项），不得删除；请看试算列出的原因。", "A duty to keep remains (a live grant, a claim or payment, an open matter): see what the dry run lists."),
+    Code.KEEP_TERM_NOT_CONFIGURED: _said(_O, "此人有申领或支付记录，而保存年限尚未配置；请由主管部门确定后设置 VERIFIER_ERASURE_KEEP_YEARS。", "Money was asked for or paid, and for how many years that is kept is not configured: have the bureau decide and set VERIFIER_ERASURE_KEEP_YEARS."),
+    Code.BODY_NOT_KEPT: _said(_O, "该投递的原文已不再保留，无法重读；请平台重新推送。", "The delivery's raw body is no longer kept, so it cannot be read again: ask the platform to push it anew."),
+    Code.COPY_REFUSED: _said(_O, "数据库搬迁被拒绝，请按提示处理；目标库未搬完之前不能使用。", "The move of the database is refused, see the reason; the target cannot be used before it is complete."),
     Code.LEDGER_HEAD_MOVED: _said(_O, "账本头已被其他签发进程推进，本次结果作废重做。", "Another issuer moved the ledger's head: this attempt is discarded and done again."),
     Code.LEDGER_FORK_REFUSED: _said(_O, "账本与库外保存的检查点不一致，拒绝继续签发，请先查明数据库是否被恢复或改动。", "The ledger does not agree with the checkpoint kept outside the database: find out whether it was restored or altered."),
     Code.RECORD_INVALID: _said(_O, "记录、证明或检查点未通过核验。", "The record, proof or checkpoint does not check out."),

@@ -26,7 +26,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from verifier import completions, judging
+from verifier import completions, judging, mentioning
 from verifier.completions import Numbers
 from verifier.errors import Code, ConfigurationError, Conflict
 from verifier.identity import NORMALISER
@@ -244,12 +244,17 @@ def _take_in(
     references = {item.proven.reference for item in proven}
     references |= {item.reference for item in items if isinstance(item, RevokedItem)}
     standing = completions.standing(tx.completions(references))
+    erased = tx.erased_among({fact.learner_id for fact in standing.values()})
+    closed = frozenset(number for number, fact in standing.items() if fact.learner_id in erased)
+    proven = [item for item in proven if item.proven.reference not in closed]
     identifiers = {item.identifier for item in proven}
     learners = tx.learners(identifiers, at, {fact.learner_id for fact in standing.values()})
+    keyless = frozenset(tx.keyless_among(set(learners.values())))
     tx.add_traits((learners[item.identifier], trait) for item in proven for trait in item.traits)
     revoked = {(fact.issuer, fact.number_scope, fact.number) for fact in tx.revocations(references)}
     doubtful = rulebook.register.doubtful(standing.values())
-    numbers = Numbers(new_id, at, standing, revoked, doubtful)
+    numbers = Numbers(new_id, at, standing, revoked, doubtful, closed, keyless)
+    holders = {number: fact.learner_id for number, fact in standing.items()}
     kept = Kept.of(tx, fresh, again=again)
     outcomes = []
     for prepared in fresh:
@@ -264,6 +269,7 @@ def _take_in(
             done.append(outcome)
         outcomes.append(DeliveryOutcome(delivery_id, state_of(prepared), tuple(done), prepared.code))
     kept.store(tx)
+    tx.insert_mentions(mentioning.mentions(fresh, learners, holders))
     tx.add_facts(numbers.facts)
     for who, need in numbers.reviews:
         tx.open_reviews(who, [need], at)
@@ -281,7 +287,8 @@ def _take(
 ) -> ItemOutcome:
     match item:
         case ProvenItem():
-            return numbers.complete(item.proven, learners[item.identifier], prepared.platform, source)
+            who = learners.get(item.identifier)
+            return numbers.complete(item.proven, who, prepared.platform, source)
         case RevokedItem():
             return numbers.revoke(item.event, item.reference, prepared.platform, source)
         case DocumentItem():
@@ -378,6 +385,8 @@ def _judged(
     rulebook: Rulebook,
     at: datetime,
 ) -> Iterator[Judgement]:
+    # What could be judged of whoever was erased is gone; what was decided stands as it is.
+    learners = set(learners).difference(tx.erased_among(learners))
     cases = tx.cases(learners, policy.entitlement, at)
     latest = tx.latest(learners, policy.entitlement)
     pins = rulebook.pins(policy)

@@ -153,16 +153,19 @@ class Rereading:
             apply: otherwise nothing is written.
 
         Raises:
-            AccessDenied: NOT_FOUND, there is no such delivery, its body is no longer kept, or no adapter
-                reads the platform.
+            AccessDenied: NOT_FOUND, there is no such delivery, or no adapter reads the platform;
+                BODY_NOT_KEPT, its raw body is no longer kept.
             Conflict: DELIVERY_CONFLICT, it was read meanwhile, or stands beside another one of its id.
         """
-        stored = await self.units.rereading(lambda tx: tx.stored_delivery(platform, delivery_id), write=False)
+        stored, known = await self.units.rereading(
+            lambda tx: (tx.stored_delivery(platform, delivery_id), tx.latest_outcome(platform, delivery_id)),
+            write=False,
+        )
         adapter = self.adapters().get(platform)
-        if stored is None or adapter is None:
-            raise AccessDenied(
-                Code.NOT_FOUND, "no such delivery, or it is no longer kept", pointer="delivery"
-            )
+        if adapter is None or known is None:
+            raise AccessDenied(Code.NOT_FOUND, "no such delivery", pointer="delivery")
+        if stored is None:
+            raise AccessDenied(Code.BODY_NOT_KEPT, "its raw body is no longer kept", pointer="delivery")
         if stored.outcome.state is DeliveryState.CONFLICT:
             detail = "it stands beside another delivery of its id"
             raise Conflict(Code.DELIVERY_CONFLICT, detail, pointer="delivery")

@@ -24,7 +24,7 @@ from verifier.ports.rotating import RotatingTransaction
 T = TypeVar("T")
 PARTS: Final[Mapping[Rotated, tuple[str, ...]]] = {
     Rotated.PEPPER: ("identifiers", "traits"),
-    Rotated.MASTER: ("learners", "deliveries", "documents", "facts", "signal_closings"),
+    Rotated.MASTER: ("learners", "deliveries", "documents", "facts", "signal_closings", "erasures"),
 }
 SLICES: Final[Mapping[str, int]] = {
     "identifiers": 500,
@@ -35,6 +35,7 @@ SLICES: Final[Mapping[str, int]] = {
     "documents": 10,
     "facts": 500,
     "signal_closings": 500,
+    "erasures": 500,
 }
 """Rows of one step."""
 

@@ -12,7 +12,11 @@ from urllib.parse import quote, urlsplit
 from verifier.errors import Code, ConfigurationError
 
 PREFIX: Final = "VERIFIER_"
-_MOST: Final = {"VERIFIER_PORT": 65_535}
+_MOST: Final = {
+    "VERIFIER_PORT": 65_535,
+    "VERIFIER_ERASURE_KEEP_YEARS": 100,
+    "VERIFIER_RAW_RETENTION_DAYS": 36_525,
+}
 _MOST_OF_OTHERS: Final = 1_000_000_000
 
 
@@ -59,6 +63,10 @@ class Settings:
         key_overlap_hours: how long a new signing key is published before it signs.
         standards: the table of amounts and payees; it is adopted when the service starts if none ever was.
             Empty means that there is none, and none comes with the service.
+        erasure_keep_years: years for which everything on a person is kept after the last step of a claim on
+            their months; 0 means that nobody decided, and then nobody is erased for whom money was asked.
+        raw_retention_days: days after which raw bodies of deliveries and uploaded documents are emptied, if
+            nothing about them is open; 0 keeps them.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -81,6 +89,8 @@ class Settings:
     objection_answer_days: int = 0
     key_overlap_hours: int = 24
     standards: Path = Path()
+    erasure_keep_years: int = 0
+    raw_retention_days: int = 0
 
     def __post_init__(self) -> None:
         if not self.database_url:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.functional.world import BUREAU, FACTORY, Installation, World, over
 from verifier.claims import Asked
 from verifier.cli.simulator import person
+from verifier.erasing import Terms
 from verifier.operations import SourceForm
 
 LI = person(1, "阿依古丽·买买提")
@@ -45,9 +47,12 @@ async def test_an_empty_database_has_no_findings(world: World) -> None:
 
 
 async def test_a_body_emptied_when_its_retention_ended_is_no_finding(world: World) -> None:
+    world.terms = Terms(0, 30)
     await world.complete("N-1", LI)
     await world.issue()
-    await world.sql("update deliveries set sealed_body = null")
+    world.now += timedelta(days=30)
+    await world.operations.run("deliveries retention", {"apply": "yes"})
+    assert await world.sql("select sealed_body from deliveries") == [(None,)]
     assert await world.fsck() == []
 
 
@@ -90,6 +95,8 @@ TAMPERING = {
         {"row_altered"},
     ),
     "an access log emptied": ("delete from disclosures", {"row_removed"}),
+    "a learner's key destroyed": ("update learners set sealed_key = null", {"emptied_unlawfully"}),
+    "a delivery's body emptied": ("update deliveries set sealed_body = null", {"emptied_unlawfully"}),
     "a learner removed": ("delete from learners", {"row_removed"}),
     "evidence removed": (
         "delete from evidence where source_table = 'facts'",

@@ -12,7 +12,7 @@ import pytest
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over, row
 from verifier import enterprises, keyfiles
 from verifier.cli.simulator import enterprise_code, person
-from verifier.errors import Code, ConfigurationError, RequestRejected
+from verifier.errors import AccessDenied, Code, ConfigurationError, Conflict, RequestRejected
 from verifier.identity import resident_id
 from verifier.model.access import Role
 from verifier.model.facts import Category
@@ -241,8 +241,11 @@ async def test_with_a_learners_key_destroyed_nothing_opens_and_nothing_more_is_s
     vault.load("l-1", None)
     assert vault.erased("l-1")
     assert vault.open("l-1", "facts.sealed", "f-1", b"anything") is None
-    with pytest.raises(KeyError):
+    with pytest.raises(Conflict) as caught:
         vault.seal("l-1", "facts.sealed", "f-1", b"secret")
+    assert caught.value.code is Code.LEARNER_ERASED
+    with pytest.raises(AccessDenied):
+        vault.seal("l-2", "facts.sealed", "f-1", b"secret")
 
 
 async def test_a_judgement_waits_for_whoever_touched_the_learner_first(

@@ -22,6 +22,7 @@ from verifier.cli import sandbox
 from verifier.cli.simulator import ChinaVocationalTraining, Course, Delivery, NewOccupation, Person
 from verifier.desks import ClaimDesk, EnterpriseDesk
 from verifier.enterprises import UploadResult
+from verifier.erasing import Terms
 from verifier.identities import IdentityDesk
 from verifier.identity import resident_id
 from verifier.issuer import Issuer, IssuerKeys
@@ -34,6 +35,7 @@ from verifier.model.person import LearnerId, Uscc
 from verifier.model.time import beijing_date
 from verifier.objecting import EmployerDesk, desks
 from verifier.operations import Operations, SourceForm
+from verifier.own_data import OwnDataDesk
 from verifier.pipeline import Rulebook
 from verifier.platforms import PlatformDesk
 from verifier.policy import load
@@ -41,6 +43,7 @@ from verifier.ports import Adapter, Clock, NewId
 from verifier.ports.reading import StoredRecord
 from verifier.preparing import HERE, Prepared
 from verifier.questioning import Questions
+from verifier.retention import RetentionDesk
 from verifier.roster import read_json
 from verifier.sealing import FieldKeys
 from verifier.settings import Settings
@@ -97,6 +100,7 @@ class World:
     now: datetime = datetime(2021, 7, 1, 4, tzinfo=UTC)
     alarms: list[tuple[str, str, str]] = field(default_factory=list)
     answer_days: int = 0
+    terms: Terms = field(default_factory=lambda: Terms(0, 0))
 
     def clock(self) -> datetime:
         return self.now
@@ -155,7 +159,10 @@ class World:
         platforms = PlatformDesk(self.store, ADAPTERS, lambda: self.register, self.clock)
         listing = ListingDesk(self.store, self.clock)
         identities = IdentityDesk(self.store, lambda: self.rulebook, self.clock, self.new_id)
-        every = (platforms, listing, self.admissions, identities, *desks(self.objections))
+        own_data = OwnDataDesk(self.store, self.terms, self.clock, self.new_id)
+        retention = RetentionDesk(self.store, self.terms.raw, self.clock, self.new_id)
+        further_desks = (own_data, retention, *desks(self.objections))
+        every = (platforms, listing, self.admissions, identities, *further_desks)
         further = {name: run for desk in every for name, run in desk.table().items()}
         return Operations(self.store, self.clock, self.new_id, os.urandom, further)
 

@@ -27,6 +27,7 @@ from verifier.ports.intake import (
     KeptDocument,
     KnownDelivery,
     LatestTrace,
+    Mention,
     NewDecision,
     OwnItem,
 )
@@ -58,6 +59,9 @@ class FakeStore:
         self.own: dict[tuple[PlatformSlug, str], OwnItem] = {}
         self.documents: dict[tuple[PlatformSlug, str], KeptDocument] = {}
         self.waiting: list[tuple[PlatformSlug, str, DeliveryId]] = []
+        self.mentions: set[Mention] = set()
+        self.erased: set[LearnerId] = set()
+        self.keyless: set[LearnerId] = set()
         self.readings: list[tuple[PlatformSlug, DeliveryOutcome, str]] = []
 
     def new_id(self) -> str:
@@ -145,6 +149,15 @@ class FakeStore:
         for document in documents:
             assert (document.platform, document.document_id) not in self.documents
             self.documents[document.platform, document.document_id] = document
+
+    def insert_mentions(self, mentions: Sequence[Mention]) -> None:
+        self.mentions |= set(mentions)
+
+    def erased_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
+        return self.erased.intersection(learners)
+
+    def keyless_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
+        return self.keyless.intersection(learners)
 
     def insert_waiting(self, waiting: Sequence[tuple[PlatformSlug, str, DeliveryId]]) -> None:
         self.waiting += waiting

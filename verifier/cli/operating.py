@@ -15,6 +15,7 @@ import aiohttp
 from verifier.app import compose
 from verifier.cli import identifying
 from verifier.cli.declaring import Operation, Parameter
+from verifier.cli.own_data import OPERATIONS as OWN_DATA
 from verifier.cli.people import GROUPS as ABOUT_PEOPLE
 from verifier.cli.people import OPERATIONS as PEOPLE
 from verifier.errors import Code, ConfigurationError, VerifierError
@@ -175,6 +176,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     **identifying.OPERATIONS,
     **PEOPLE,
+    **OWN_DATA,
 }
 
 

@@ -117,3 +117,7 @@ class AuditTransaction(Protocol):
     def slots_without_grant(self) -> Iterator[str]:
         """Learners whose month's slot does not agree with their newest decision."""
         ...
+
+    def emptied_unlawfully(self) -> Iterator[str]:
+        """Keys and bodies that are gone and of which no entry of the ledger says so: table and key."""
+        ...

@@ -75,6 +75,20 @@ class KeptDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """That a delivery's raw body holds data of a learner.
+
+    Attributes:
+        document: the uploaded document in which the data stand, where they do not stand in the body.
+    """
+
+    platform: PlatformSlug
+    delivery_id: DeliveryId
+    learner_id: LearnerId
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NewDecision:
     """A decision to append.
 
@@ -102,6 +116,10 @@ class NewDecision:
 
 class JudgingTransaction(Protocol):
     """What judging needs: it reads, and writes nothing."""
+
+    def erased_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
+        """Those of the learners who were lawfully erased."""
+        ...
 
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime
@@ -185,6 +203,14 @@ class IntakeTransaction(DeciderTransaction, Protocol):
 
     def insert_waiting(self, waiting: Sequence[tuple[PlatformSlug, str, DeliveryId]]) -> None:
         """Note which deliveries wait for which document: platform, document id, delivery id."""
+        ...
+
+    def keyless_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
+        """Those of the learners whose key was destroyed, lawfully or not."""
+        ...
+
+    def insert_mentions(self, mentions: Sequence[Mention]) -> None:
+        """Note whose data deliveries, and the documents that they name, hold."""
         ...
 
     def latest_outcome(self, platform: PlatformSlug, delivery_id: DeliveryId) -> DeliveryOutcome | None:

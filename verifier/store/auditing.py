@@ -11,6 +11,7 @@ from sqlalchemy import Select, and_, exists, func, select, tuple_
 from verifier.errors import ConfigurationError
 from verifier.ports.auditing import AuditedRecord, AuditedStatement, Evidence, StoredEntry
 from verifier.store import tables
+from verifier.store.erased import gone_without_word
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.reading import ReadingSession
 from verifier.store.session import covered, row_key
@@ -174,6 +175,10 @@ class Auditing(ReadingSession):
         lost = select(learners.c.learner_id).where(learners.c.sealed_key.is_not(None), ~exists().where(mine))
         yield from self.connection.execute(lost).scalars()
 
+    def emptied_unlawfully(self) -> Iterator[str]:
+        """Keys and bodies that are gone and of which no entry of the ledger says so: table and key."""
+        return gone_without_word(self.connection)
+
     def slots_without_grant(self) -> Iterator[str]:
         """Learners whose month's slot does not agree with their newest decision."""
         decisions, slots = tables.decisions, tables.slots
@@ -190,6 +195,10 @@ class Auditing(ReadingSession):
             # A month just given back is judged again in a moment; a hold that ends some day excuses nothing.
             decisions.c.learner_id.not_in(
                 select(tables.due.c.learner_id).where(tables.due.c.not_before.is_(None))
+            ),
+            # Nothing is decided about whoever was erased, also when their month is given back.
+            decisions.c.learner_id.not_in(
+                select(tables.learners.c.learner_id).where(tables.learners.c.sealed_key.is_(None))
             ),
             ~exists().where(
                 and_(

@@ -25,6 +25,7 @@ from verifier.model.person import Identifier, LearnerId, Trait, Uscc
 from verifier.ports.intake import DeliveryClaim, KnownDelivery
 from verifier.signatures.strict_json import MAX_SAFE_INTEGER
 from verifier.store import codec, tables
+from verifier.store.engine import Restart
 from verifier.store.keeping import Keeping, needs_attention
 from verifier.store.session import chunks
 
@@ -100,6 +101,9 @@ class Intake(Keeping):
             known = self._known(keys)
         every = {key for version in turn.present for key in self._keys(identifiers, version)}
         self.touch_rows(tables.identifiers, sorted({*every, *self.keys_of(besides)}))
+        if self.keyless_among(set(known.values())) and self._known(keys) != known:
+            # Erased while this transaction waited for the rows: whoever comes now is a new learner.
+            raise Restart
         return {item: known[key] for key, item in keys.items()}
 
     def known_learners(self, identifiers: Collection[Identifier]) -> Mapping[Identifier, LearnerId]:

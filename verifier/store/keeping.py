@@ -18,11 +18,12 @@ from verifier.model.delivery import (
     PlatformSlug,
     Uploaded,
 )
-from verifier.ports.intake import KeptDocument, OwnItem
+from verifier.ports.intake import KeptDocument, Mention, OwnItem
 from verifier.ports.rereading import StoredDelivery
 from verifier.store import tables
 from verifier.store.session import chunks
 from verifier.store.sweeping import Sweeping
+from verifier.store.tables_erasing import mentions as mentioned
 
 _ATTENTION = frozenset({ItemState.REFUSED, ItemState.IN_REVIEW, ItemState.WAITING})
 
@@ -111,6 +112,25 @@ class Keeping(Sweeping):
         names = ("platform", "document_id", "delivery_id")
         self.insert_missing(tables.waiting, [dict(zip(names, row, strict=True)) for row in sorted(waiting)])
 
+    def insert_mentions(self, mentions: Sequence[Mention]) -> None:
+        """Note whose data deliveries hold, and those that brought the documents which they name."""
+        rows = {(one.platform, one.delivery_id, one.learner_id) for one in mentions}
+        table, named = tables.documents, {(one.platform, one.document) for one in mentions if one.document}
+        for chunk in chunks(named):
+            brought = self.connection.execute(
+                select(table.c.platform, table.c.document_id, table.c.delivery_id).where(
+                    tuple_(table.c.platform, table.c.document_id).in_(chunk)
+                )
+            )
+            found = {(slug, document): delivery for slug, document, delivery in brought}
+            rows |= {
+                (one.platform, found[one.platform, one.document], one.learner_id)
+                for one in mentions
+                if (one.platform, one.document) in found
+            }
+        names = ("platform", "delivery_id", "learner_id")
+        self.insert_missing(mentioned, [dict(zip(names, row, strict=True)) for row in sorted(rows)])
+
     def come(self, limit: int) -> Sequence[tuple[PlatformSlug, DeliveryId]]:
         """Deliveries that wait for a document which has come meanwhile."""
         table, documents = tables.waiting, tables.documents
@@ -120,6 +140,7 @@ class Keeping(Sweeping):
                 documents,
                 (documents.c.platform == table.c.platform) & (documents.c.document_id == table.c.document_id),
             )
+            .where(documents.c.sealed_content.is_not(None))
             .distinct()
             .limit(limit)
         )

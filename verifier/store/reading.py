@@ -18,6 +18,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    true,
     tuple_,
 )
 
@@ -253,8 +254,8 @@ class ReadingSession(Session):
             ]
         return found
 
-    def open_reviews(self) -> Sequence[dict[str, Any]]:
-        """Questions that no reviewer has answered and that still matter, oldest first.
+    def open_reviews(self, about: Collection[LearnerId] | None = None) -> Sequence[dict[str, Any]]:
+        """Questions that no reviewer has answered and that still matter, oldest first; ``about`` whom.
 
         One that keeps a decision waiting is moot once the newest decision is not pending; a second roster
         is moot once there is no grant. What somebody is owed an answer to is never moot.
@@ -273,6 +274,7 @@ class ReadingSession(Session):
             select(table)
             .where(
                 table.c.review_id.not_in(answered),
+                true() if about is None else table.c.learner_id.in_(sorted(about)),
                 or_(
                     table.c.kind.in_(NEVER_MOOT),
                     and_(

@@ -32,6 +32,7 @@ from verifier.errors import Code, ConfigurationError
 from verifier.model.rotation import Progress, Rotated, Turn
 from verifier.store import tables
 from verifier.store.session import Session
+from verifier.store.tables_erasing import erasures
 from verifier.store.tables_signals import signal_closings
 
 _VERSION_BYTES: Final = 4
@@ -78,6 +79,7 @@ WRAPPED: Final[Mapping[str, Wrapped]] = {
     "documents": Wrapped(tables.documents, "sealed_content"),
     "facts": Wrapped(tables.facts, "sealed_key"),
     "signal_closings": Wrapped(signal_closings, "sealed_key"),
+    "erasures": Wrapped(erasures, "sealed_key"),
 }
 
 

@@ -18,6 +18,7 @@ from verifier.model.person import LearnerId
 from verifier.model.rotation import Turns
 from verifier.store import tables, turning
 from verifier.store.columns import Moment
+from verifier.store.tables_erasing import erasures
 from verifier.store.vault import Vault
 
 SALT_BYTES = 16
@@ -177,3 +178,17 @@ class Session:
             )
             for learner, sealed in rows:
                 self.vault.load(learner, sealed)
+
+    def keyless_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
+        """Those of the learners whose key was destroyed, lawfully or not."""
+        self.learner_keys(learners)
+        unknown = self.vault.lacking(learners)
+        return {one for one in learners if one not in unknown and self.vault.erased(one)}
+
+    def erased_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
+        """Those of the learners who were lawfully erased."""
+        found: set[LearnerId] = set()
+        for chunk in chunks(self.keyless_among(learners)):
+            rows = select(erasures.c.learner_id).where(erasures.c.learner_id.in_(chunk))
+            found |= {LearnerId(one) for one in self.connection.execute(rows).scalars()}
+        return found

@@ -17,6 +17,7 @@ from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.acting import ActingTransaction
 from verifier.ports.auditing import AuditTransaction
 from verifier.ports.claims import AccountTransaction, ClaimTransaction
+from verifier.ports.erasing import ErasingTransaction, RetainingTransaction
 from verifier.ports.identities import IdentityTransaction, ReportTransaction
 from verifier.ports.intake import (
     IntakeTransaction,
@@ -42,6 +43,7 @@ from verifier.store.acting import Acting
 from verifier.store.auditing import Auditing
 from verifier.store.claiming import Claiming
 from verifier.store.engine import Database
+from verifier.store.erasing import Erasing
 from verifier.store.finding import Looking
 from verifier.store.identities import Identities
 from verifier.store.intake import Intake, Roster
@@ -267,6 +269,19 @@ class Store:
     async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
         """A transaction that shows a person their own data, and logs that it did."""
         return await self.write(Subject, work)
+
+    async def erasing(self, work: Callable[[ErasingTransaction], T]) -> T:
+        """A transaction that erases a person, or says what that would come to, and logs that it was asked."""
+        return await self.write(Erasing, work)
+
+    async def retaining(self, work: Callable[[RetainingTransaction], T], *, write: bool) -> T:
+        """A step of emptying raw bodies, or a look at them; one that emptied nothing wakes nobody."""
+        if not write:
+            return await self.read(Erasing, work)
+        result = await self._run(self.database.write, Erasing, work)
+        if result:
+            self._on_commit()
+        return result
 
     async def looking(self, work: Callable[[FindingTransaction], T]) -> T:
         """A reading transaction that looks for signals."""

@@ -6,7 +6,7 @@ under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``ou
 ``touched`` counters are working state: they can be derived again from the rest. ``failures`` is what callers
 who proved nothing made us write: bounded, and no evidence of anything. What the issuer writes is in
 ``tables_issuing``, what is said to reviewers in ``tables_signals``, who is paid for what in
-``tables_claims``.
+``tables_claims``, what erasure and retention need in ``tables_erasing``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from verifier.store.columns import HASH, ID, Moment, metadata
 from verifier.store.tables_claims import account_months, claim_terms, claims, freezes
+from verifier.store.tables_erasing import erasures
 from verifier.store.tables_issuing import (
     entries,
     evidence,
@@ -377,6 +378,7 @@ APPEND_ONLY: dict[str, Table] = {
         adoptions,
         clients,
         disclosures,
+        erasures,
         signals,
         signal_closings,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from verifier.errors import AccessDenied, Code, Conflict
 from verifier.identity import blind_index, keyed_index
 from verifier.model.person import Identifier, Trait
 from verifier.ports import NewId, RandomBytes
@@ -87,12 +88,18 @@ class Vault:
             column: ``table.column``.
             row: the row's key.
             value: the plaintext.
+
+        Raises:
+            Conflict: LEARNER_ERASED, the key was destroyed.
+            AccessDenied: NOT_FOUND, there is no such learner.
         """
         aad = associated_data(column, row)
         if learner is not None:
+            if learner not in self._learners:
+                raise AccessDenied(Code.NOT_FOUND, "no such learner", pointer="learner")
             key = self._learners[learner]
             if key is None:
-                raise KeyError("the learner's key was destroyed")
+                raise Conflict(Code.LEARNER_ERASED, "the learner's key was destroyed", pointer="learner")
             return seal(key, value, aad, self.randbytes)
         key = new_data_key(self.randbytes)
         return self._wrap(key, aad) + seal(key, value, aad, self.randbytes)

@@ -41,7 +41,7 @@ from verifier.web.routes import OBJECT, TEXT, Call, Number, Route, Text, answer,
 from verifier.web.services import Services
 
 NDJSON: Final = "application/x-ndjson"
-FOR_ALL: Final = frozenset({"evidence", "adoption", "merge"})
+FOR_ALL: Final = frozenset({"evidence", "adoption", "merge", "erasure", "retention"})
 """Kinds of entries that concern no office and hold nothing of anybody."""
 MOST: Final = 1000
 """Entries of an answer that is made as a whole."""
