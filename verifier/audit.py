@@ -86,6 +86,14 @@ def check(tx: AuditTransaction, trusted: Trusted) -> list[Finding]:
     return findings
 
 
+def tree(tx: AuditTransaction, trusted: Trusted) -> tuple[list[Finding], tuple[int, bytes]]:
+    """The comparisons of the ledger alone (1 and 2), and size and root of the tree of the stored entries."""
+    entries, leaves = dict[int, dict[str, object]](), list[bytes]()
+    findings = [*_entries(tx, entries, leaves), *_tree(tx, trusted, leaves)]
+    frontier, _ = Frontier().append(leaves)
+    return findings, (frontier.size, frontier.root())
+
+
 def _entries(
     tx: AuditTransaction, entries: dict[int, dict[str, object]], leaves: list[bytes]
 ) -> Iterator[Finding]:

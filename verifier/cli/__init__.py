@@ -16,6 +16,7 @@ from pathlib import Path
 
 from verifier.cli import (
     checking,
+    copying,
     files,
     following,
     keeping,
@@ -147,6 +148,7 @@ def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     actions = database.add_subparsers(required=True, metavar="ACTION")
     upgrade = actions.add_parser("upgrade", help="升级到本版本 · bring it up to this version")
     upgrade.set_defaults(run=checking.upgrade_schema)
+    copying.declare(actions)
     check = actions.add_parser(
         "check", help="核对迁移脚本与表定义 · compare migrations with the tables in code"
     )

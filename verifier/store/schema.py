@@ -22,8 +22,35 @@ def _config(connection: Connection) -> Config:
     return config
 
 
+COPYING = "copying-"
+"""In place of the revision while a copy into a database is not finished; what follows tells copies apart."""
+
+
+def wanted(connection: Connection) -> str:
+    """The revision of this version's schema."""
+    return str(ScriptDirectory.from_config(_config(connection)).get_current_head())
+
+
+def found(connection: Connection) -> str:
+    """The revision of the database's schema; empty if it has none.
+
+    Raises:
+        ConfigurationError: COPY_REFUSED, a copy into it was not finished.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision() or ""
+    if revision.startswith(COPYING):
+        detail = "a copy into this database was not finished: `db copy --restart`"
+        raise ConfigurationError(Code.COPY_REFUSED, detail, pointer="database_url")
+    return revision
+
+
 def upgrade(connection: Connection) -> None:
-    """Run every migration that the database lacks."""
+    """Run every migration that the database lacks.
+
+    Raises:
+        ConfigurationError: COPY_REFUSED, a copy into it was not finished.
+    """
+    found(connection)
     command.upgrade(_config(connection), "head")
 
 
@@ -39,9 +66,7 @@ def require_current(connection: Connection) -> None:
     Raises:
         ConfigurationError: ``verifier db upgrade`` has to run first, or the code is older than the database.
     """
-    wanted = ScriptDirectory.from_config(_config(connection)).get_current_head()
-    found = MigrationContext.configure(connection).get_current_revision()
-    if found != wanted:
+    if found(connection) != wanted(connection):
         raise ConfigurationError(
             Code.CONFIGURATION_INVALID, "the database's schema is not this version's: run `db upgrade`"
         )
