@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 
-from verifier import arguments, erasing, identity
+from verifier import arguments, erasing, identity, subject
 from verifier.arguments import Parameters
 from verifier.erasing import Terms
 from verifier.errors import AccessDenied, Code
 from verifier.model.time import beijing_date
 from verifier.ports import Clock, NewId
 from verifier.ports.erasing import ErasingTransaction, Erasure
+from verifier.ports.subject import SubjectTransaction
 
 T = TypeVar("T")
 ERASED: Final = "erasure"
+FORMAT: Final = "training-verifier/own-data/1"
 TRIED: Final = "erasure, dry run"
 
 
@@ -29,6 +30,10 @@ class OwnDataUnits(Protocol):
 
     async def erasing(self, work: Callable[[ErasingTransaction], T]) -> T:
         """Run one writing transaction."""
+        ...
+
+    async def showing(self, work: Callable[[SubjectTransaction], T]) -> T:
+        """Run one transaction that shows a person their own data."""
         ...
 
 
@@ -43,7 +48,21 @@ class OwnDataDesk:
 
     def table(self) -> Mapping[str, Callable[[Parameters], Awaitable[dict[str, Any]]]]:
         """Its operations by their names on the command line."""
-        return {"learner erase": self.erase}
+        return {"learner erase": self.erase, "learner export": self.export}
+
+    async def export(self, parameters: Parameters) -> dict[str, Any]:
+        """A copy of everything held on a person: ``id_number``, ``purpose``; logged as ``export``.
+
+        Raises:
+            AccessDenied: NOT_FOUND, nothing is held under the number.
+        """
+        at = self.clock()
+        who = arguments.identifier(parameters, "id_number", beijing_date(at))
+        clerk, purpose = arguments.clerk(parameters), arguments.purpose(parameters)
+        found = await self.units.showing(
+            lambda tx: subject.show(tx, who, clerk=clerk, purpose=purpose, at=at, export=True)
+        )
+        return {"format": FORMAT, "purpose": purpose, **found}
 
     async def erase(self, parameters: Parameters) -> dict[str, Any]:
         """Erase a person: ``id_number``, ``purpose``, ``reason``; a dry run unless ``apply`` is given.
@@ -52,7 +71,7 @@ class OwnDataDesk:
             AccessDenied: NOT_FOUND, nothing is held under the number.
             Conflict: DUTY_TO_KEEP; ConfigurationError: KEEP_TERM_NOT_CONFIGURED (``erasing.erase``).
         """
-        at: datetime = self.clock()
+        at = self.clock()
         who = arguments.identifier(parameters, "id_number", beijing_date(at))
         clerk, purpose = arguments.clerk(parameters), arguments.purpose(parameters)
         reason, apply = arguments.text(parameters, "reason"), arguments.flag(parameters, "apply")

@@ -21,11 +21,19 @@ from verifier.ports.acting import Review
 from verifier.ports.subject import SubjectTransaction
 
 _OF_A_SIGNAL: Final = ("kind", "title", "reason", "enterprise", "found_at", "outcome", "closed_at")
+SHOWN, EXPORTED = "everything", "export"
+"""What the access log says was shown."""
 _INTERNAL: Final = frozenset({"learner_id", "content_digest"})
 
 
 def show(
-    tx: SubjectTransaction, identifier: Identifier, *, clerk: str, purpose: str, at: datetime
+    tx: SubjectTransaction,
+    identifier: Identifier,
+    *,
+    clerk: str,
+    purpose: str,
+    at: datetime,
+    export: bool = False,
 ) -> dict[str, Any]:
     """Everything held on one person.
 
@@ -35,6 +43,7 @@ def show(
         clerk: who asks.
         purpose: why, in the clerk's words.
         at: aware UTC.
+        export: as a copy for the person to take along: numbers are not covered.
 
     Raises:
         AccessDenied: NOT_FOUND, nothing is held under it.
@@ -43,11 +52,15 @@ def show(
     if learner is None:
         raise AccessDenied(Code.NOT_FOUND, "nothing is held under this number", pointer="id_number")
     group = tx.members({*tx.members({learner}).values()})
-    tx.log_disclosures(set(group), clerk, purpose, "everything", at)
+    tx.log_disclosures(set(group), clerk, purpose, EXPORTED if export else SHOWN, at)
     facts = tx.every_fact_of(group)
     return {
         "as_of": iso(at),
         "id_number": identity.masked(identifier),
+        "identifiers": [
+            {"kind": one.kind.value, "number": one.value if export else identity.masked(one)}
+            for one in tx.identifiers_held(group)
+        ],
         "traits": [{"kind": one.kind.value, "value": one.value} for one in tx.traits_of(group)],
         "learner": learner,
         "judged_under": group[learner],
@@ -59,6 +72,11 @@ def show(
             {"decision": decision, "state": state, "decided_at": iso(moment), "records": list(records)}
             for decision, state, moment, records in tx.decisions_of(group)
         ],
+        "records": tx.records_held(group),
+        "months": tx.months_held(group),
+        "claims": tx.claims_held(group),
+        "to_be_judged": tx.due_held(group),
+        "deliveries": tx.deliveries_held(group),
         "signals": [_signal(signal) for signal in tx.signals_of(group)],
         "shown_to": [
             {name: iso(value) if isinstance(value, datetime) else value for name, value in row.items()}

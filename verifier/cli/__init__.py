@@ -17,6 +17,7 @@ from pathlib import Path
 from verifier.cli import (
     checking,
     copying,
+    exporting,
     files,
     following,
     keeping,
@@ -114,6 +115,7 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     platforms.declare(groups["platforms"])
     templates.declare(groups["enterprises"])
     files.declare(commands, groups["claims"])
+    exporting.declare(groups["learner"])
     reconciling.declare(
         commands.add_parser(
             "reconcile",

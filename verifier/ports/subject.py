@@ -49,6 +49,30 @@ class SubjectTransaction(Protocol):
         """Who was shown what of a learner, what for, and when."""
         ...
 
+    def identifiers_held(self, learners: Collection[LearnerId]) -> Sequence[Identifier]:
+        """By which numbers the person is known."""
+        ...
+
+    def deliveries_held(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
+        """What was received that names the person, and whether its raw body is still kept."""
+        ...
+
+    def records_held(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
+        """Every record that was issued, its status, and what of the person it discloses to its office."""
+        ...
+
+    def months_held(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
+        """The months that are taken, by whom and how far."""
+        ...
+
+    def claims_held(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
+        """Every step of every claim on the person's months."""
+        ...
+
+    def due_held(self, learners: Collection[LearnerId]) -> Sequence[Mapping[str, Any]]:
+        """What waits to be judged again."""
+        ...
+
     def signals_of(self, learners: Collection[LearnerId]) -> Sequence[Signal]:
         """Every signal on these learners, the closed ones too; no reviewer's reason is opened."""
         ...

@@ -13,10 +13,11 @@ from verifier.model.person import LearnerId, Trait, TraitKind
 from verifier.model.signals import Signal
 from verifier.store import tables
 from verifier.store.acting import Acting
+from verifier.store.held import Held
 from verifier.store.signals import signals_of
 
 
-class Subject(Acting):
+class Subject(Acting, Held):
     """One transaction that shows a person their own data."""
 
     def traits_of(self, learners: Collection[LearnerId]) -> Sequence[Trait]:
