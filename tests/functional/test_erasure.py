@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.functional.test_acts import run
-from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World
+from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over
 from verifier import erasing, replay
 from verifier.cli.simulator import Person, person
 from verifier.erasing import Terms
@@ -390,6 +390,22 @@ async def test_a_delivery_that_waited_for_an_erasure_makes_a_new_learner(world: 
         assert rows[0][0] + lost[0][0] == 7
     await world.settle()
     assert await world.fsck() == []
+
+
+async def test_no_destroyed_key_stays_behind_in_the_file(sqlite: str, installation: Installation) -> None:
+    world = await over(sqlite, installation)
+    for number in range(20):
+        await world.complete(f"N-{number}", person(100 + number, "王小明"))
+    await world.complete("N-20", LI)
+    [(key,)] = await world.sql(
+        "select sealed_key from learners where learner_id = :who", who=await world.learner(LI)
+    )
+    file = world.store.database.file
+    assert file is not None
+    assert await world.sql("pragma secure_delete") == [(1,)]
+    await erased(world, LI)
+    await world.store.database.close()  # which merges the log into the file
+    assert bytes(key) not in file.read_bytes()
 
 
 # --- what is not lawful

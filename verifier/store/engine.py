@@ -223,6 +223,8 @@ def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
         cursor.execute("PRAGMA journal_mode=WAL" if writing else "PRAGMA query_only=ON")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA busy_timeout=5000")
+        # A destroyed key must not stay behind in the free space of its page.
+        cursor.execute("PRAGMA secure_delete=ON")
         if not writing:
             cursor.execute("PRAGMA wal_autocheckpoint=0")
         cursor.close()
