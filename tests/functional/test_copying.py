@@ -171,7 +171,11 @@ async def test_a_target_that_holds_anything_is_refused_also_with_restart(
         await other.database.read(schema.require_current)
 
 
-async def test_a_target_of_another_schema_is_refused(small_world: World, empty: str) -> None:
+async def test_a_target_of_another_schema_or_none_is_refused(
+    small_world: World, empty: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError):
+        await copied(small_world, f"sqlite+aiosqlite:///{tmp_path / 'blank.db'}")
     async with target(small_world, empty) as other:
         await other.database.write(
             lambda one: one.exec_driver_sql("update alembic_version set version_num = '0001'")

@@ -119,7 +119,7 @@ class _Rate(ProgressColumn):
 
     @override
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:,.0f} 行/秒 · rows/s")
+        return Text(f"{task.speed or 0:,.0f} 行/s")
 
 
 @contextmanager

@@ -262,8 +262,8 @@ def _show(answer: Mapping[str, Any], *, failed: bool) -> None:
             print(f"{key}:", file=out)
             for item in value:
                 print(f"  {item if isinstance(item, str) else _line(item)}", file=out)
-        elif not isinstance(value, dict):
-            print(f"{key}: {value}", file=out)
+        else:
+            print(f"{key}: {_line(value) if isinstance(value, dict) else value}", file=out)
 
 
 def _line(item: Any) -> str:

@@ -89,7 +89,7 @@ class Copying(Auditing):
                 given.
             ConfigurationError: its schema is not this version's.
         """
-        revision = self.connection.execute(select(_version.c.version_num)).scalar_one_or_none() or ""
+        revision = schema.recorded(self.connection)
         if revision.startswith(schema.COPYING):
             if not restart:
                 detail = "a copy into the target was not finished: --restart clears it and begins anew"

@@ -31,13 +31,18 @@ def wanted(connection: Connection) -> str:
     return str(ScriptDirectory.from_config(_config(connection)).get_current_head())
 
 
+def recorded(connection: Connection) -> str:
+    """What stands in place of the revision; empty if the database has no schema."""
+    return MigrationContext.configure(connection).get_current_revision() or ""
+
+
 def found(connection: Connection) -> str:
     """The revision of the database's schema; empty if it has none.
 
     Raises:
         ConfigurationError: COPY_REFUSED, a copy into it was not finished.
     """
-    revision = MigrationContext.configure(connection).get_current_revision() or ""
+    revision = recorded(connection)
     if revision.startswith(COPYING):
         detail = "a copy into this database was not finished: `db copy --restart`"
         raise ConfigurationError(Code.COPY_REFUSED, detail, pointer="database_url")
