@@ -21,7 +21,6 @@ from verifier import evaluator, keyfiles, objecting, parts
 from verifier.adoption import Rulebooks
 from verifier.confined import Confined
 from verifier.counter import Counter
-from verifier.erasing import Terms
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import Issuer
 from verifier.key_rotation import SigningDesk
@@ -31,7 +30,6 @@ from verifier.pipeline import Rulebook
 from verifier.published import Published
 from verifier.receiving import Receiving, Threads
 from verifier.rereading import Rereading
-from verifier.retention import RetentionWorker
 from verifier.settings import Settings
 from verifier.sources import offices, read_register, rulebook, standing
 from verifier.store.schema import require_current, upgrade
@@ -171,12 +169,9 @@ def compose(settings: Settings) -> Service:
         try_out=parts.trying_out(settings, rulebooks, declared, digest, threads, stack),
     )
     read = partial(asyncio.to_thread, read_register, settings)
-    terms = Terms(settings.erasure_keep_years, settings.raw_retention_days)
-    crew.add("retention", RetentionWorker(store, terms.raw, now, new_id).step, needed=False)
-    counter = Counter(
-        store, adapters, rulebooks, table, rereading, read, now, new_id, os.urandom, said, terms
-    )
-    operations = counter.operations(SigningDesk(settings.secrets_dir, issuer, published))
+    counter = Counter(store, adapters, rulebooks, table, rereading, read, now, new_id, os.urandom, said)
+    further = (SigningDesk(settings.secrets_dir, issuer, published), *parts.keeping(crew, store, settings))
+    operations = counter.operations(*further)
     stack.push_async_callback(parts.watch(crew, store, rulebooks, services, settings).finish)
     stack.push_async_callback(group.drain)
     at_start = (*profile_forms, table)

@@ -11,16 +11,13 @@ from verifier.accounts import AccountDesk
 from verifier.admissions import AdmissionDesk
 from verifier.adoption import AdoptionDesk, Rulebooks
 from verifier.asked import Parameters
-from verifier.erasing import Terms
 from verifier.identities import IdentityDesk
 from verifier.keyring import Register
 from verifier.listing import ListingDesk
 from verifier.operations import Operations, SourceForm
-from verifier.own_data import OwnDataDesk
 from verifier.platforms import PlatformDesk
 from verifier.ports import Adapter, Clock, NewId, RandomBytes
 from verifier.rereading import Rereading
-from verifier.retention import RetentionDesk
 from verifier.rotation import RotationDesk
 from verifier.signalling import SignalDesk
 from verifier.store.store import Store
@@ -42,7 +39,6 @@ class Counter:
         adapters: built-in and declared.
         offices: the table of acceptance offices as its file says it.
         register: reads the trust register's source form as it stands.
-        terms: for how long things are kept.
     """
 
     store: Store
@@ -55,7 +51,6 @@ class Counter:
     new_id: NewId
     randbytes: RandomBytes
     said: objecting.Register
-    terms: Terms
 
     def operations(self, *further: Desk) -> Operations:
         """All that an operator may do, at these desks too."""
@@ -71,8 +66,6 @@ class Counter:
             IdentityDesk(store, self.rulebooks, clock, new_id),
             RotationDesk(store, clock),
             SignalDesk(store, clock),
-            OwnDataDesk(store, self.terms, clock, new_id),
-            RetentionDesk(store, self.terms.raw, clock, new_id),
             *objecting.desks(self.said),
             *further,
         )

@@ -23,19 +23,23 @@ from adapters.declared import load_all
 from verifier import confined, keyfiles, objecting, pipeline, sandbox
 from verifier.adoption import Rulebooks
 from verifier.confined import Confined, Rules
+from verifier.counter import Desk
 from verifier.desks import ClaimDesk, EnterpriseDesk, ReadWorkbook
+from verifier.erasing import Terms
 from verifier.errors import Code, ConfigurationError
 from verifier.issuer import Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
 from verifier.keyring import load_packed, pack
 from verifier.model.delivery import Callback, DeliveryOutcome
 from verifier.operations import SourceForm
+from verifier.own_data import OwnDataDesk
 from verifier.pipeline import Rulebook
 from verifier.ports import Adapter, Digest
 from verifier.preparing import Prepared
 from verifier.published import Published
 from verifier.questioning import Questions
 from verifier.receiving import Receiving, Threads, takes_long
+from verifier.retention import RetentionDesk, RetentionWorker
 from verifier.settings import Settings
 from verifier.signalling import SignalWorker
 from verifier.signatures.jws import Algorithm, SigningKey
@@ -203,6 +207,13 @@ def trying_out(
         return await threads.run(attempt) if takes_long(adapter, callback) else attempt()
 
     return try_out
+
+
+def keeping(crew: Crew, store: Store, settings: Settings) -> tuple[Desk, ...]:
+    """The desks of what is held on people and for how long; a worker empties what need not be kept."""
+    terms = Terms(settings.erasure_keep_years, settings.raw_retention_days)
+    crew.add("retention", RetentionWorker(store, terms.raw, now, new_id).step, needed=False)
+    return OwnDataDesk(store, terms, now, new_id), RetentionDesk(store, terms.raw, now, new_id)
 
 
 def watch(

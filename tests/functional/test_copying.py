@@ -37,7 +37,7 @@ NEW = person(20, "新来的人")
 def trusted(world: World) -> Trusted:
     keys = world.issuer_keys
     known = {key.kid: key.verification_key for key in (keys.record, keys.status)}
-    return Trusted(ORIGIN, keys.checkpoint.public_key(), known, world.kept.note)
+    return Trusted(ORIGIN, keys.known, known, world.kept.note)
 
 
 @asynccontextmanager

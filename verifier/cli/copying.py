@@ -26,6 +26,7 @@ from verifier.app import new_id, now
 from verifier.audit import Trusted
 from verifier.cli.operating import ask_service
 from verifier.errors import Code, ConfigurationError
+from verifier.kept import CheckpointFile
 from verifier.settings import Settings
 from verifier.store.engine import Database
 from verifier.store.moving import Move, Told
@@ -91,10 +92,12 @@ async def _refuse_running(settings: Settings, *addresses: str) -> None:
 
 
 def _trusted(settings: Settings) -> Trusted:
-    keys = keyfiles.load_issuer_keys(settings.secrets_dir)
-    record, kept = keys.record.verification_key, settings.kept_checkpoint
-    note = kept.read_bytes() if kept.exists() else b""
-    return Trusted(settings.origin, keys.checkpoint.public_key(), {record.kid: record}, note)
+    return Trusted(
+        settings.origin,
+        keyfiles.checkpoint_keys(settings.secrets_dir),
+        {key.kid: key for key in keyfiles.published_keys(settings.secrets_dir)},
+        CheckpointFile(settings.kept_checkpoint).read(),
+    )
 
 
 @asynccontextmanager
