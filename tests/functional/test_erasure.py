@@ -12,6 +12,7 @@ import pytest
 from tests.functional.test_acts import run
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, Installation, World, over
 from verifier import erasing, replay
+from verifier.claims import Asked
 from verifier.cli.simulator import Person, person
 from verifier.erasing import Terms
 from verifier.errors import AccessDenied, Code, ConfigurationError, Conflict
@@ -157,7 +158,7 @@ async def test_a_live_month_keeps_everything_whatever_the_time(world: World) -> 
         await erase(world, LI, apply="yes")
     assert caught.value.code is Code.DUTY_TO_KEEP
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     assert await kinds(world, LI) == ["month", "payment"]
     await world.revoke("N-1")
     assert (await erase(world, LI))["kept_by"][0]["state"] == "clawback_due"
@@ -168,8 +169,8 @@ async def paid(world: World) -> None:
     await world.complete("N-1", LI)
     await world.issue()
     [record] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
-    await world.claims.step(BUREAU, record.record_id, "paid", "")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
+    await world.claims.step(BUREAU, record.record_id, "paid", "pay-1", "")
     await world.settle()
 
 
@@ -203,7 +204,7 @@ async def test_what_is_returned_after_an_erasure_frees_the_month_and_decides_not
     world.now += timedelta(days=800)
     await erased(world, LI)
     [record] = await world.records()
-    await world.claims.step(BUREAU, record.record_id, "returned", "退回")
+    await world.claims.step(BUREAU, record.record_id, "returned", "pay-1", "退回")
     before = await world.sql("select count(*) from decisions")
     await world.settle()
     assert await world.slots() == []

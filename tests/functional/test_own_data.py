@@ -15,6 +15,7 @@ from tests.functional.test_acts import WANG as OTHER
 from tests.functional.test_acts import logged, run, worker
 from tests.functional.world import BUREAU, FACTORY, Installation, World, over
 from verifier import cli, own_data_page
+from verifier.claims import Asked
 from verifier.cli.simulator import person
 from verifier.errors import AccessDenied
 from verifier.store import held, tables
@@ -30,7 +31,7 @@ async def lived(world: World) -> dict[str, Any]:
     await world.complete("N-2", OTHER)
     await world.settle()
     [record, *_] = await world.records()
-    await world.claims.claim(BUREAU, record.record_id, "pay-1")
+    await world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
     await world.store.disclose([record.learner_id], "bureau", "subsidy", "record")
     await worker(world, "learner contest", LI, FACTORY)
     opened = await run(
@@ -89,6 +90,21 @@ def test_no_table_with_a_learners_id_is_forgotten() -> None:
     assert found == {*held.SHOWN, *held.NOT_SHOWN}
     assert not set(held.SHOWN) & set(held.NOT_SHOWN)
     assert all(held.NOT_SHOWN.values())
+
+
+async def test_a_claim_is_shown_with_its_terms_and_its_reason(small_world: World) -> None:
+    await small_world.employ(FACTORY, LI)
+    await small_world.complete("N-1", LI)
+    await small_world.settle()
+    [record] = await small_world.records()
+    await small_world.claims.claim(BUREAU, record.record_id, Asked("pay-1"))
+    await small_world.claims.step(BUREAU, record.record_id, "release", "pay-1", "账号有误")
+    shown = await run(small_world, "learner show", id_number=LI.id_number, purpose="本人查询")
+    claimed, released = shown["claims"]
+    terms = {"payee": "employer", "amount_fen": None, "standard": "not_configured", "booked_in": "2021-03-01"}
+    assert claimed.items() >= {"step": "claim", **terms}.items()
+    assert released.items() >= {"step": "release", "reason": "账号有误"}.items()
+    assert not {"sealed_reason", "learner_id"} & {*claimed, *released}
 
 
 async def test_on_a_screen_numbers_are_covered(small_world: World) -> None:

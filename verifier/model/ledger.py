@@ -13,7 +13,19 @@ TILE_WIDTH: Final = 256
 """Hashes in a full tile; a tile spans eight levels of the tree (C2SP tlog-tiles)."""
 
 KINDS: Final = frozenset(
-    {"record", "superseded", "claim", "clawback", "freeze", "objection", "merge", "adoption", "evidence"}
+    {
+        "record",
+        "superseded",
+        "claim",
+        "clawback",
+        "freeze",
+        "objection",
+        "merge",
+        "erasure",
+        "retention",
+        "adoption",
+        "evidence",
+    }
 )
 """Every kind of entry. Whoever asks for another is told so: a slip must not pass for an empty answer."""
 

@@ -17,7 +17,8 @@ from verifier.ports.claims import ClaimableRecord, Freeze, HeldClaim, StepTaken,
 from verifier.store import tables
 from verifier.store.deciding import Deciding
 
-_SEALED_REASON = "claim_terms.sealed_reason"
+SEALED_REASON = "claim_terms.sealed_reason"
+"""For what a step's reason is sealed."""
 NOT_RECORDED = "not_recorded"
 """The payee of a claim of an older version."""
 
@@ -103,7 +104,7 @@ class Claiming(Deciding):
         opened = None
         if row.sealed_reason is not None:
             place = f"{row.claim_id}/{row.step}"
-            opened = self.vault.open(row.learner_id, _SEALED_REASON, place, row.sealed_reason)
+            opened = self.vault.open(row.learner_id, SEALED_REASON, place, row.sealed_reason)
         return StepTaken(row.recorded_at, None if opened is None else opened.decode(), row.booked_in)
 
     def frozen(self, office: str, entitlement: str, month: date) -> Freeze | None:
@@ -198,7 +199,7 @@ class Claiming(Deciding):
         self.learner_keys({learner})
         if not reason or self.vault.erased(learner):
             return None
-        return self.vault.seal(learner, _SEALED_REASON, place, reason.encode())
+        return self.vault.seal(learner, SEALED_REASON, place, reason.encode())
 
 
 def steps_of() -> Select[Any]:

@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, select
+from sqlalchemy import Row, RowMapping, Table, and_, select
 
 from verifier.model.person import Identifier, IdentifierKind, LearnerId
 from verifier.model.time import iso
 from verifier.signatures.sdjwt import parse_disclosure
 from verifier.signatures.status_list import Status
 from verifier.store import tables
+from verifier.store.claiming import SEALED_REASON
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.session import Session
 from verifier.store.tables_erasing import mentions
@@ -119,9 +120,27 @@ class Held(Session):
         return self._plain(tables.slots, learners)
 
     def claims_held(self, learners: Collection[LearnerId]) -> list[dict[str, Any]]:
-        """Every step of every claim on the person's months."""
-        found = self._plain(tables.claims, learners)
-        return sorted(found, key=lambda row: (row["recorded_at"], row["claim_id"], row["step"]))
+        """Every step of every claim on the person's months, with its terms and its reason."""
+        claims, terms = tables.claims, tables.claim_terms
+        self.learner_keys(learners)
+        rows = self.connection.execute(
+            select(claims, terms.c.booked_in, terms.c.payee, terms.c.amount_fen, terms.c.standard)
+            .add_columns(terms.c.sealed_reason)
+            .outerjoin(terms, and_(terms.c.claim_id == claims.c.claim_id, terms.c.step == claims.c.step))
+            .where(claims.c.learner_id.in_(sorted(learners)))
+            .order_by(claims.c.recorded_at, claims.c.claim_id, claims.c.step)
+        ).mappings()
+        return [self._claim(row) for row in rows]
+
+    def _claim(self, row: RowMapping) -> dict[str, Any]:
+        said = {
+            name: _said(value) for name, value in row.items() if name not in {"learner_id", "sealed_reason"}
+        }
+        if row["sealed_reason"] is not None:
+            place = f"{row['claim_id']}/{row['step']}"
+            opened = self.vault.open(row["learner_id"], SEALED_REASON, place, row["sealed_reason"])
+            said["reason"] = opened.decode() if opened is not None else None
+        return said
 
     def due_held(self, learners: Collection[LearnerId]) -> list[dict[str, Any]]:
         """What waits to be judged again."""
