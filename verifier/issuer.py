@@ -54,6 +54,8 @@ LIST_SIZE: Final = 1 << 17
 """Places of one status list; only half are used, so that a random free one is soon found."""
 STATUS_TTL: Final = timedelta(minutes=15)
 STATUS_LIFETIME: Final = timedelta(hours=12)
+STATUS_REFRESH: Final = STATUS_TTL / 3
+"""After that a list is signed again, so that whoever fetches one has most of its ``ttl`` before them."""
 _QUICK: Final = 6
 """How hard a list is compressed with every batch: of a well-filled one level 9 takes 30 ms, this takes 2."""
 
@@ -220,7 +222,7 @@ class Issuer:
         if head.epoch != self._epoch:
             raise LedgerRefused(Code.LEDGER_HEAD_MOVED, "another issuer took over")
         items, evidence, lists = tx.pending(BATCH), tx.unrooted(EVIDENCE_BATCH), tx.status_lists()
-        earliest = self._clock() - STATUS_TTL
+        earliest = self._clock() - STATUS_REFRESH
         stale = {list_id for list_id, (_, signed_at) in lists.items() if signed_at < earliest}
         if not items and not evidence and not stale:
             return None

@@ -127,8 +127,11 @@ def _status(payload: dict[str, Any], token: str, keys: Collection[jws.Verificati
         packed = status_list.decode(
             listed["status_list"]["lst"], listed["status_list"]["bits"], max_bytes=MAX_BYTES
         )
-        value = status_list.get(packed, listed["status_list"]["bits"], place["idx"])
-        return Status(value).name.lower()
+        status = Status(status_list.get(packed, listed["status_list"]["bits"], place["idx"]))
+        if status is Status.VALID and moment >= listed["iat"] + listed["ttl"]:
+            # What was revoked stays so; what was valid may have been revoked since.
+            raise _invalid("the status list is stale: fetch it anew")
+        return status.name.lower()
     except (SignatureRejected, KeyError, TypeError, ValueError):
         raise _invalid("the status list does not check out") from None
 

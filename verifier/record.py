@@ -166,7 +166,7 @@ def _not_evaluated(issuable: Issuable, issued: str) -> list[str]:
 
 
 def _clauses(trace: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    kept = ("clause", "revision", "citation", "outcome", "why", "missing", "party")
+    kept = ("clause", "revision", "citation", "outcome")
     return [{name: clause[name] for name in kept if name in clause} for clause in trace]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -402,7 +402,7 @@ async def build(url: str, directory: Path) -> World:
     return await over(url, install(directory))
 
 
-async def over(url: str, installation: Installation) -> World:
+async def over(url: str, installation: Installation, on_commit: Callable[[], None] = lambda: None) -> World:
     """A world over a database at this version's schema."""
     keys = keyfiles.load_fields(installation.secrets_dir)
     kept = KeptInMemory()
@@ -415,7 +415,15 @@ async def over(url: str, installation: Installation) -> World:
         return world.new_id()
 
     read_keys = partial(keyfiles.load_fields, installation.secrets_dir)
-    store = Store(Database(url), keys, clock=clock, randbytes=os.urandom, new_id=new_id, read_keys=read_keys)
+    store = Store(
+        Database(url),
+        keys,
+        clock=clock,
+        randbytes=os.urandom,
+        new_id=new_id,
+        on_commit=on_commit,
+        read_keys=read_keys,
+    )
     issuer_keys = keyfiles.load_issuer_keys(installation.secrets_dir)
     # Of a database that was worked on before, what its issuer has kept.
     kept.note = await store.checkpoint()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from verifier import ledger
 from verifier.errors import Code, LedgerRefused
 from verifier.model.ledger import Checkpoint
+from verifier.signatures.jws import Algorithm, SigningKey
 
 ORIGIN = "bureau.example/training-ledger"
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -235,3 +237,39 @@ def test_a_malformed_checkpoint_is_refused(text: bytes) -> None:
 def test_a_checkpoint_that_cannot_be_is_not_written(size: int, root: bytes) -> None:
     with pytest.raises(LedgerRefused):
         ledger.checkpoint_body(ORIGIN, size, root)
+
+
+# Several keys under one name
+
+
+def test_a_note_that_two_keys_signed_is_believed_by_either_and_by_both() -> None:
+    both = ledger.sign_note(TEXT, ORIGIN, KEY, OTHER)
+    known: list[ledger.NoteKeys] = [
+        KEY.public_key(),
+        OTHER.public_key(),
+        [OTHER.public_key(), KEY.public_key()],
+    ]
+    for keys in known:
+        assert ledger.verify_note(both, {ORIGIN: keys}) == TEXT
+    assert ledger.verify_note(NOTE, {ORIGIN: [OTHER.public_key(), KEY.public_key()]}) == TEXT
+    with pytest.raises(LedgerRefused):
+        ledger.verify_note(both, {ORIGIN: []})
+
+
+def test_of_two_known_keys_signatures_both_must_be_right() -> None:
+    text, _, lines = ledger.sign_note(TEXT, ORIGIN, KEY, OTHER).rpartition(b"\n\n")
+    wrong = ledger.sign_note(b"another text\n", ORIGIN, OTHER).rpartition(b"\n\n")[2]
+    spoilt = text + b"\n\n" + lines.splitlines(keepends=True)[0] + wrong
+    assert ledger.verify_note(spoilt, {ORIGIN: KEY.public_key()}) == TEXT
+    with pytest.raises(LedgerRefused):
+        ledger.verify_note(spoilt, {ORIGIN: [KEY.public_key(), OTHER.public_key()]})
+
+
+def test_a_note_is_signed_by_somebody_and_with_ed25519() -> None:
+    with pytest.raises(LedgerRefused):
+        ledger.sign_note(TEXT, ORIGIN)
+    ecdsa = SigningKey("kid", Algorithm.ES256, ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(LedgerRefused):
+        ledger.sign_note(TEXT, ORIGIN, ecdsa)
+    signer = SigningKey("kid", Algorithm.EDDSA, KEY)
+    assert ledger.sign_note(TEXT, ORIGIN, signer) == NOTE

@@ -115,6 +115,7 @@ def test_every_stored_node_is_the_root_of_the_leaves_it_covers() -> None:
 @given(st.integers(0, 600))
 def test_a_frontier_of_any_earlier_size_is_read_back_from_the_nodes(size: int) -> None:
     assert Frontier.read(size, stored).root() == naive_root(LEAVES[:size])
+    assert merkle.tree_root(LEAVES[:size]) == naive_root(LEAVES[:size])
 
 
 def test_a_frontier_needs_one_hash_for_each_bit_of_its_size() -> None:
@@ -126,6 +127,9 @@ def test_a_frontier_needs_one_hash_for_each_bit_of_its_size() -> None:
         Frontier.read(-1, stored)
     with pytest.raises(LedgerRefused):
         Frontier().append([b"short"])
+    with pytest.raises(LedgerRefused):
+        merkle.tree_root([b"short"])
+    assert merkle.tree_root([]) == EMPTY_ROOT
 
 
 # Proofs

@@ -49,6 +49,7 @@ def listed(
         "sub": URI,
         "iat": int(NOW.timestamp()),
         "exp": int((NOW + timedelta(hours=12)).timestamp()),
+        "ttl": 900,
         "status_list": {"bits": 2, "lst": status_list.encode(packed, 2)},
     }
     return jws.sign_compact(canonical({**claims, **changes}), key, typ=typ)
@@ -107,6 +108,8 @@ WRONG_LISTS = {
     "bits that are none": listed(status_list={"bits": 3, "lst": "eNoDAAAAAAE"}),
     "a list that does not unpack": listed(status_list={"bits": 2, "lst": "AAAA"}),
     "a time that is none": listed(exp="tomorrow"),
+    "a time to live that is none": listed(ttl="long"),
+    "no time to live": listed(ttl=None),
     "no JWS": "nonsense",
 }
 
@@ -116,6 +119,35 @@ def test_an_unknown_or_stale_status_is_never_valid(wrong: str) -> None:
     with pytest.raises(LedgerRefused) as refused:
         check(issued(), WRONG_LISTS[wrong])
     assert refused.value.code is Code.RECORD_INVALID
+
+
+@pytest.mark.parametrize(
+    ("later", "status", "accepted"),
+    [
+        (timedelta(seconds=899), Status.VALID, True),
+        (timedelta(seconds=900), Status.VALID, False),
+        (timedelta(hours=12) - timedelta(seconds=1), Status.INVALID, True),
+        (timedelta(hours=12), Status.INVALID, False),
+        (timedelta(minutes=-5), Status.VALID, True),
+        (timedelta(minutes=-5, seconds=-1), Status.VALID, False),
+    ],
+)
+def test_a_list_is_believed_as_long_as_it_says_and_valid_only_while_it_is_fresh(
+    later: timedelta,
+    status: Status,
+    accepted: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    if accepted:
+        assert check(issued(), listed(status), NOW + later).status == status.name.lower()
+    else:
+        with pytest.raises(LedgerRefused):
+            check(issued(), listed(status), NOW + later)
+
+
+@pytest.mark.parametrize("place", [16, -1, 1 << 20, "3", None, 3.5])
+def test_a_place_outside_the_list_says_nothing(place: object) -> None:
+    with pytest.raises(LedgerRefused):
+        check(issued(status={"status_list": {"uri": URI, "idx": place}}), listed())
 
 
 def test_a_record_without_a_place_in_a_list_has_no_status() -> None:

@@ -16,7 +16,7 @@ from sd_jwt.common import SDObj
 from sd_jwt.issuer import SDJWTIssuer
 
 from verifier.errors import SignatureRejected
-from verifier.signatures import sdjwt
+from verifier.signatures import sdjwt, strict_json
 from verifier.signatures.sdjwt import Disclosure
 
 KEY = ECKey.generate_key("P-256")
@@ -163,6 +163,22 @@ def test_a_payload_that_would_be_refused_is_not_made(
     claims: dict[str, Any], disclosures: list[Disclosure], decoys: list[str]
 ) -> None:
     assert refused("disclosure", sdjwt.payload_with, claims, disclosures, decoys=decoys)
+    if not decoys:
+        assert refused("disclosure", sdjwt.issue, claims, disclosures)
+
+
+@pytest.mark.parametrize("disclosures", [[], [NAME], ALL, [Disclosure("s", "x", "tab\tand …")]])
+@pytest.mark.parametrize("extra", [{}, {"said": '"_sd" and "..."'}, {"said": "..."}, {"nested": [{"sd": 1}]}])
+def test_what_is_issued_is_the_payload_in_its_one_form(
+    disclosures: list[Disclosure], extra: dict[str, Any]
+) -> None:
+    claims = {**CLAIMS, **extra}
+    written, encoded = sdjwt.issue(claims, disclosures)
+    assert written == strict_json.canonical(sdjwt.payload_with(claims, disclosures))
+    assert encoded == [item.encoded for item in disclosures]
+    assert sdjwt.disclosed(json.loads(written), encoded).keys() == claims.keys() | {
+        item.name for item in disclosures
+    }
 
 
 # Composing, splitting, redacting

@@ -40,7 +40,7 @@ class Issuable:
     """A decision with what its record discloses.
 
     Attributes:
-        trace: the stored trace, without personal data.
+        trace: what a record says of the stored trace: ``clauses``, ``pins`` and ``not_evaluated``.
         disclosures: personal claims by name, to be disclosed selectively; empty after erasure.
         standard: the amount that is configured for the month: ``amount_fen``, ``currency``, ``reference``
             and the table's ``digest``; None where none is.

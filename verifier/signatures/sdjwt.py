@@ -42,7 +42,7 @@ ALWAYS_VISIBLE: Final = frozenset(
 """Claims that decide about validity: never disclosures (RFC 9901, 9.7; SD-JWT VC, registered JWT claims)."""
 
 _RESERVED: Final = frozenset({"_sd", "...", "_sd_alg"})
-_OWN_WRITTEN: Final = (b'"_sd"', b'"_sd_alg"')
+_OWN_WRITTEN: Final = b'"_sd'
 _ELSEWHERE: Final = b'"..."'
 _ALGORITHM: Final = "sha-256"
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -126,7 +126,7 @@ def issue(claims: Mapping[str, Any], disclosures: Sequence[Disclosure]) -> tuple
     payload, encoded = _payload(claims, disclosures, ())
     written = strict_json.canonical(payload)
     # Searched, which is faster than walking. If more is found than our own two members, `disclosed` decides.
-    own = all(written.count(word) == bool(encoded) for word in _OWN_WRITTEN) and _ELSEWHERE not in written
+    own = written.count(_OWN_WRITTEN) == (2 if encoded else 0) and _ELSEWHERE not in written
     if not own or not _are_plain(claims, disclosures, encoded):
         disclosed(payload, encoded)
     return written, encoded

@@ -98,16 +98,19 @@ class Deciding(Persons):
 
     def opened(self, row: Mapping[Any, Any]) -> AnyFact:
         """A fact from its row; the learner's key must be loaded."""
+        return codec.fact(row, self.unsealed(row))
+
+    def unsealed(self, row: Mapping[Any, Any]) -> bytes | None:
+        """What a fact's row holds sealed; None if nothing is, or the key was destroyed."""
         sealed, fact_id = row["sealed"], row["fact_id"]
         if sealed is None:
-            return codec.fact(row, None)
+            return None
         if row["learner_id"] is not None:
-            return codec.fact(row, self.vault.open(row["learner_id"], "facts.sealed", fact_id, sealed))
+            return self.vault.open(row["learner_id"], "facts.sealed", fact_id, sealed)
         key = row["sealed_key"]
-        opened = (
+        return (
             self.vault.open_apart(key, "facts.sealed_key", "facts.sealed", fact_id, sealed) if key else None
         )
-        return codec.fact(row, opened)
 
     def cases(
         self, learners: Collection[LearnerId], entitlement: Entitlement, as_of: datetime

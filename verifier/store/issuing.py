@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
+from typing_extensions import TypedDict
 
 from verifier.errors import Code, LedgerRefused
 from verifier.model.decision import DecisionId, Entitlement, State
-from verifier.model.facts import AdmissionFact, CompletionFact, FactKind
+from verifier.model.facts import AdmissionFact, FactKind
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.standards import CURRENCY, Standards
 from verifier.ports.issuing import Batch, Head, Issuable, IssuedRecord, NewRecord, OutboxItem
@@ -21,6 +22,32 @@ from verifier.store.deciding import Deciding
 from verifier.store.session import chunks
 
 _HEAD = "ledger"
+
+
+class _Clause(TypedDict, total=False):
+    """What of a clause a record says; its facts stay behind."""
+
+    clause: str
+    revision: int
+    citation: str
+    outcome: dict[str, Any]
+
+
+class _Trace(TypedDict):
+    """What of a trace a record says. Reading no more than that takes half the time."""
+
+    clauses: list[_Clause]
+    pins: dict[str, str]
+    not_evaluated: list[str]
+
+
+class _Holder(msgspec.Struct):
+    raw: str
+
+
+_TRACES: Final = msgspec.json.Decoder(_Trace)
+_HOLDERS: Final = msgspec.json.Decoder(_Holder)
+"""The sealed part of a completion."""
 
 
 def sealed_disclosures(record_id: str) -> tuple[str, str]:
@@ -56,7 +83,7 @@ def _issuable(
         month=row["month"],
         uscc=Uscc(row["uscc"]) if row["uscc"] else None,
         dispatched_by=Uscc(row["dispatched_by"]) if row["dispatched_by"] else None,
-        trace=msgspec.json.decode(row["trace"]),
+        trace=_TRACES.decode(row["trace"]),
         disclosures={name: value for name, value in disclosed.items() if value},
         previous=previous,
         standard=_standard(standards, row["entitlement"], row["office"], row["month"]),
@@ -140,8 +167,8 @@ class Issuing(Deciding):
             .all()
         )
         self.learner_keys({row["learner_id"] for row in rows})
-        found = [self.opened(row) for row in rows]
-        return {fact.fact_id: fact.holder.raw for fact in found if isinstance(fact, CompletionFact)}
+        opened = {row["fact_id"]: self.unsealed(row) for row in rows}
+        return {fact: _HOLDERS.decode(name).raw for fact, name in opened.items() if name is not None}
 
     def _id_numbers(self, learners: Collection[str]) -> dict[str, str]:
         table = tables.identifiers

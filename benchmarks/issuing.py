@@ -1,0 +1,320 @@
+"""Records signed and appended, proofs made, and how soon the feed shows a decision.
+
+    python -m benchmarks.issuing [--records N] [--samples N] [--rounds N] [--only WORD] [--json]
+
+Rates are for one core: the seconds are the process's CPU time, all its threads together, so that a second
+core does not count, nor what else the machine does. The delay alone is by the clock on the wall.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+from time import perf_counter, process_time
+from typing import Any, Final, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.functional import world as worlds
+from tests.functional.world import FACTORY, World, row
+from verifier import evaluator
+from verifier.batching import Pen
+from verifier.cli.simulator import Person, person
+from verifier.issuer import Issuer
+from verifier.merkle import Frontier, coordinates, inclusion_proof
+from verifier.model.ledger import NodeReader
+from verifier.ports.issuing import Issuable, IssuingTransaction
+from verifier.ports.signing import Signer
+from verifier.store.engine import Database
+from verifier.store.schema import upgrade
+from verifier.workers import Crew
+
+T = TypeVar("T")
+
+RECORDS: Final = 3000
+SAMPLES: Final = 200
+ROUNDS: Final = 21
+TOGETHER: Final = 100
+"""Deliveries in one transaction while the sample is made."""
+LEAVES: Final = 1 << 17
+PROOFS: Final = 256
+"""Proofs made from one read of the store, as an audit pack makes them."""
+PAUSE_SECONDS: Final = 0.002
+PATIENCE_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured.
+
+    Attributes:
+        value: per second, or seconds where ``unit`` says so.
+        goal: the least, or the most for seconds; None where there is none.
+        reachable: whether missing the goal is a failure; where not, ``parts`` shows what the time goes into.
+        parts: named parts of one piece, in microseconds.
+    """
+
+    name: str
+    value: float
+    unit: str = "/s"
+    goal: float | None = None
+    reachable: bool = True
+    parts: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> bool:
+        """Whether the goal was not reached."""
+        if self.goal is None:
+            return False
+        return self.value > self.goal if self.unit == "s" else self.value < self.goal
+
+    def members(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "kind": self.name,
+            "value": round(self.value, 4),
+            "unit": self.unit,
+            "goal": self.goal,
+            "missed": self.missed,
+            "microseconds": {name: round(spent, 1) for name, spent in self.parts.items()},
+        }
+
+
+class Timed:
+    """The store, with the CPU time of its transactions."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.spent = {"read": 0.0, "store": 0.0}
+
+    async def issuing(self, work: Callable[[IssuingTransaction], T], *, write: bool) -> T:
+        """Run one transaction."""
+        begun = process_time()
+        result = await self._world.store.issuing(work, write=write)
+        self.spent["store" if write else "read"] += process_time() - begun
+        return result
+
+
+def people(count: int) -> list[Person]:
+    """That many made-up learners."""
+    return [person(serial, "张三") for serial in range(count)]
+
+
+async def decided(world: World, who: Sequence[Person]) -> None:
+    """Everybody is employed and completes a course: as many decisions wait for the issuer."""
+    await world.roster(FACTORY, [row(one) for one in who])
+    await world.admit(FACTORY)
+    await world.evaluate()
+    for start in range(0, len(who), TOGETHER):
+        deliveries = [
+            world.cvt.delivery(
+                world.cvt.completed(world.course(f"N-{number}", one)), world.new_id(), world.now
+            )
+            for number, one in enumerate(who[start : start + TOGETHER], start)
+        ]
+        await world.post(*deliveries)
+    await world.evaluate()
+
+
+def issuer_over(world: World, units: Timed) -> Issuer:
+    """An issuer that tells what its transactions take."""
+    return Issuer(
+        units,
+        world.issuer_keys,
+        world.kept,
+        origin=worlds.ORIGIN,
+        base_url=worlds.BASE_URL,
+        clock=world.clock,
+        randbytes=os.urandom,
+        new_id=world.new_id,
+    )
+
+
+async def appended(world: World, count: int) -> Figure:
+    """Everything from the waiting decisions to the durable ledger, its evidence root included."""
+    await decided(world, people(count))
+    units = Timed(world)
+    issuer = issuer_over(world, units)
+    await issuer.start()
+    units.spent = dict.fromkeys(units.spent, 0.0)
+    begun = process_time()
+    while await issuer.step():
+        pass
+    whole = process_time() - begun
+    micro = {name: spent / count * 1e6 for name, spent in units.spent.items()}
+    parts = {
+        "read": micro["read"],
+        "sign": whole / count * 1e6 - sum(micro.values()),
+        "store": micro["store"],
+    }
+    name = "records signed and appended, SQLite file"
+    return Figure(name, count / whole, goal=10_000, reachable=False, parts=parts)
+
+
+async def one_issuable(world: World) -> Issuable:
+    """A decision as the issuer reads it; the world has issued it already."""
+    [(decision,)] = await world.sql("select min(decision_id) from decisions")
+    return await world.store.issuing(lambda tx: tx.issuable({decision})[decision], write=False)
+
+
+def signed(signer: Signer, issuable: Issuable, world: World, rounds: int) -> list[Figure]:
+    """Signing a record, claims to compact JWS, and the signing call alone, turn by turn."""
+    pen = Pen(signer, worlds.ORIGIN, worlds.BASE_URL, os.urandom, world.new_id)
+    data = pen.record(issuable, "granted", 0, (0, 0), world.now).jws.rpartition(".")[0].encode()
+    sides = (lambda: pen.record(issuable, "granted", 0, (0, 0), world.now), lambda: signer.sign(data))
+    rates: tuple[list[float], list[float]] = ([], [])
+    for number in range(rounds):
+        for side in (0, 1) if number % 2 else (1, 0):
+            rates[side].append(rate(sides[side]))
+    ratio = median(record / bare for record, bare in zip(*rates, strict=True))
+    return [
+        Figure("records signed alone", median(rates[0])),
+        Figure("the ECDSA signing call alone", median(rates[1])),
+        Figure("signing a record, of the bare call", ratio, unit="ratio"),
+    ]
+
+
+def rate(call: Callable[[], object], count: int = 200) -> float:
+    """Calls in a second of CPU time."""
+    begun = process_time()
+    for _ in range(count):
+        call()
+    return count / (process_time() - begun)
+
+
+def proven(rounds: int) -> Figure:
+    """Inclusion proofs from nodes at hand, all over a large tree."""
+    _, nodes = Frontier().append([number.to_bytes(32, "big") for number in range(LEAVES)])
+    read = reader({(node.level, node.index): node.hash for node in nodes})
+    steps = iter(range(0, LEAVES * LEAVES, 7919))
+
+    def one() -> object:
+        return inclusion_proof(next(steps) % (LEAVES - 1), LEAVES - 1, read)
+
+    return Figure(
+        f"inclusion proofs, tree of {LEAVES:,}", median(rate(one) for _ in range(rounds)), goal=5000
+    )
+
+
+def reader(nodes: Mapping[tuple[int, int], bytes]) -> NodeReader:
+    """Reads from nodes at hand."""
+    return lambda level, index: nodes[level, index]
+
+
+async def proven_from_store(world: World, rounds: int) -> Figure:
+    """The same from the database, one read for many."""
+    size = int((await world.sql("select size from ledger_head"))[0][0])
+    wanted = [number * 7919 % size for number in range(PROOFS)]
+
+    def every(node: NodeReader) -> list[list[bytes]]:
+        return [inclusion_proof(index, size, node) for index in wanted]
+
+    rates = []
+    for _ in range(rounds):
+        begun = process_time()
+        every(reader(await world.store.nodes(coordinates(every))))
+        rates.append(PROOFS / (process_time() - begun))
+    return Figure(f"inclusion proofs from SQLite, {PROOFS} together", median(rates), goal=5000)
+
+
+async def delays(url: str, installation: worlds.Installation, samples: int) -> list[Figure]:
+    """From a decision's commit to the feed, with the workers of the default set-up."""
+    crew = Crew()
+    world = await worlds.over(url, installation, crew.wake)
+    rules = world.rulebook
+    crew.add(
+        "evaluator",
+        lambda: evaluator.step(world.store, lambda: rules, clock=world.clock, new_id=world.new_id),
+    )
+    crew.add("issuer", world.issuer.step)
+    crew.start()
+    waited = []
+    for number, who in enumerate(people(samples)):
+        size = await _size(world)
+        # Without an employer and with another document: a refusal, which is signed like a grant.
+        await world.complete(f"N-{number}", who, document="其他")
+        begun = perf_counter()
+        while await _size(world) == size and perf_counter() - begun < PATIENCE_SECONDS:  # noqa: ASYNC110 - polled from outside, as a client does
+            await asyncio.sleep(PAUSE_SECONDS)
+        waited.append(perf_counter() - begun)
+    await crew.stop()
+    await world.store.database.close()
+    parts = quantiles(waited, n=100, method="inclusive")
+    return [
+        Figure("commit to feed, p50", parts[49], unit="s"),
+        Figure("commit to feed, p99", parts[98], unit="s", goal=1.0),
+    ]
+
+
+async def _size(world: World) -> int:
+    _, size = await world.store.feed(1 << 40, 1)
+    return size
+
+
+async def measure(chosen: argparse.Namespace) -> list[Figure]:
+    """Everything whose name holds the word that was asked for."""
+    word: str = chosen.only
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as directory:
+        installation = worlds.install(Path(directory))
+        if not word or word not in "commit to feed, p50, p99":
+            world = await worlds.over(await _fresh(directory, "records"), installation)
+            figures.append(await appended(world, chosen.records))
+            issuable = await one_issuable(world)
+            figures += signed(world.issuer_keys.record, issuable, world, chosen.rounds)
+            figures.append(await proven_from_store(world, chosen.rounds))
+            await world.store.database.close()
+            figures.append(proven(chosen.rounds))
+        if word in "commit to feed, p50, p99":
+            url = await _fresh(directory, "delays")
+            figures += await delays(url, installation, chosen.samples)
+    return [one for one in figures if word in one.name]
+
+
+async def _fresh(directory: str, name: str) -> str:
+    url = f"sqlite+aiosqlite:///{directory}/{name}.db"
+    database = Database(url)
+    await database.write(upgrade)
+    await database.close()
+    return url
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure and print; 1 if a goal within reach was missed."""
+    parser = argparse.ArgumentParser(prog="benchmarks.issuing", description=__doc__)
+    parser.add_argument("--records", type=int, default=RECORDS)
+    parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", default="", help="figures whose name holds this")
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args(arguments)
+    figures = asyncio.run(measure(chosen))
+    console = Console(width=110)
+    if chosen.json:
+        console.print_json(json.dumps([one.members() for one in figures], ensure_ascii=False))
+    else:
+        console.print(_table(figures))
+    return int(any(one.missed and one.reachable for one in figures))
+
+
+def _table(figures: Sequence[Figure]) -> Table:
+    table = Table("figure", "value", "goal", "µs each")
+    for one in figures:
+        shown = f"{one.value:,.0f}/s" if one.unit == "/s" else f"{one.value:.3f} {one.unit}"
+        goal = "" if one.goal is None else f"{'≤' if one.unit == 's' else '≥'} {one.goal:,g}"
+        parts = ", ".join(f"{name} {spent:.0f}" for name, spent in one.parts.items())
+        table.add_row(one.name, shown, f"{goal} missed" if one.missed else goal, parts)
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
