@@ -8,7 +8,7 @@ from pathlib import Path
 
 CORE = {
     "callback", "certificates", "completions", "learner", "eligibility", "record", "ledger", "merkle",
-    "pipeline", "issuer", "identity", "names", "policy", "traits",
+    "pipeline", "batching", "issuer", "identity", "names", "policy", "traits",
 }  # fmt: skip
 OVERALL = 95.0
 
