@@ -15,6 +15,7 @@ from verifier.identities import IdentityDesk
 from verifier.keyring import Register
 from verifier.listing import ListingDesk
 from verifier.operations import Operations, SourceForm
+from verifier.packing import PackDesk
 from verifier.platforms import PlatformDesk
 from verifier.ports import Adapter, Clock, NewId, RandomBytes
 from verifier.rereading import Rereading
@@ -66,6 +67,7 @@ class Counter:
             IdentityDesk(store, self.rulebooks, clock, new_id),
             RotationDesk(store, clock),
             SignalDesk(store, clock),
+            PackDesk(store),
             *objecting.desks(self.said),
             *further,
         )

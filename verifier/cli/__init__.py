@@ -23,6 +23,7 @@ from verifier.cli import (
     keeping,
     keys,
     operating,
+    packing,
     platforms,
     policies,
     reconciling,
@@ -128,6 +129,7 @@ def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     ledger = commands.add_parser("ledger", help="账本 · the ledger")
     actions = ledger.add_subparsers(required=True, metavar="ACTION")
     keeping.add_to(actions)
+    packing.declare(actions)
     fsck = actions.add_parser(
         "fsck", help="按库中原值重算并比对全部记录 · recompute all from the stored values and compare"
     )

@@ -18,7 +18,7 @@ in one text as it is adopted, and ``editing`` changes the source form.
 
 from verifier.keyring.loader import load_register
 from verifier.keyring.material import MIN_RSA_BITS, MIN_SECRET_BYTES
-from verifier.keyring.packing import PUBLIC, SOURCE, load_packed, pack
+from verifier.keyring.packing import PUBLIC, SOURCE, digested, load_packed, pack
 from verifier.keyring.register import Issuer, IssuerAnchor, IssuerKey, KeyState, Platform, Register
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "KeyState",
     "Platform",
     "Register",
+    "digested",
     "load_packed",
     "load_register",
     "pack",

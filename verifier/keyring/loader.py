@@ -101,14 +101,17 @@ def load_register(
         if issuer.issuer_id in issuers:
             raise table.invalid("id", "an issuer stands twice")
         issuers[issuer.issuer_id] = issuer
-    digest = _digest(raw, material.files)
+    digest = sha256(digested_bytes(raw, material.files)).hexdigest()
     return Register(digest, MappingProxyType(platforms), MappingProxyType(issuers))
 
 
-def _digest(raw: bytes, files: Mapping[str, bytes]) -> str:
-    # Each part is preceded by its length, so that no two registers share one sequence of bytes.
+def digested_bytes(raw: bytes, files: Mapping[str, bytes]) -> bytes:
+    """What a register's digest is of: its document, then name and content of each of its files.
+
+    Each part is preceded by its length in eight bytes, so that no two registers share one sequence of bytes.
+    """
     parts = [raw, *(part for name in sorted(files) for part in (name.encode("ascii"), files[name]))]
-    return sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
 
 
 # --- platforms ----------------------------------------------------------------------------------------------

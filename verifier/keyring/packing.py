@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from verifier.errors import Code, ConfigurationError
-from verifier.keyring.loader import load_register
+from verifier.keyring.loader import digested_bytes, load_register
 from verifier.keyring.register import Register
 
 SOURCE: Final = "trust.toml"
@@ -60,6 +60,19 @@ def load_packed(content: str, read_secret: Callable[[str], bytes]) -> Register:
     if SOURCE not in files:
         raise _unreadable()
     return load_register(files[SOURCE], lambda name: files[PUBLIC + name], read_secret)
+
+
+def digested(content: str) -> bytes:
+    """The bytes that a packed register's digest is of (``loader.digested_bytes``).
+
+    Raises:
+        ConfigurationError: CONFIGURATION_INVALID, it is no packed register.
+    """
+    files = unpack(content)
+    if SOURCE not in files:
+        raise _unreadable()
+    named = {name.removeprefix(PUBLIC): raw for name, raw in files.items() if name.startswith(PUBLIC)}
+    return digested_bytes(files[SOURCE], named)
 
 
 def _unreadable() -> ConfigurationError:

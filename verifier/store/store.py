@@ -27,6 +27,7 @@ from verifier.ports.intake import (
 from verifier.ports.issuing import IssuingTransaction
 from verifier.ports.listing import ListingTransaction
 from verifier.ports.merging import MergingTransaction
+from verifier.ports.packing import PackTransaction
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Shows, StoredRecord, every
 from verifier.ports.reconciling import ReconcileTransaction
 from verifier.ports.replaying import ReplayTransaction
@@ -50,6 +51,7 @@ from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
 from verifier.store.listing import Listing
 from verifier.store.merging import Merging
+from verifier.store.packing import Packing
 from verifier.store.reading import ReadingSession
 from verifier.store.reconciling import Reconciling
 from verifier.store.replaying import Replaying
@@ -309,6 +311,10 @@ class Store:
     async def auditing(self, work: Callable[[AuditTransaction], T]) -> T:
         """A reading transaction of the check."""
         return await self.read(Auditing, work)
+
+    async def packing(self, work: Callable[[PackTransaction], T]) -> T:
+        """A reading transaction of an audit pack."""
+        return await self.read(Packing, work)
 
     async def keep_failures(self, failures: Mapping[str, Sequence[Failure]]) -> None:
         """Write failures to authenticate; nobody has to work on them, so nobody is woken."""
