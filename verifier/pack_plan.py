@@ -31,7 +31,7 @@ EVIDENCE: Final = "evidence"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Part:
     """Which part of the ledger.
 
     Attributes:
@@ -100,7 +100,7 @@ class Plan:
         return whole or (one.source_table, one.source_key) in self.rows
 
 
-def make(tx: PackTransaction, asked: Asked) -> Plan:
+def make(tx: PackTransaction, asked: Part) -> Plan:
     """Decide what goes in.
 
     Raises:
@@ -122,7 +122,7 @@ def make(tx: PackTransaction, asked: Asked) -> Plan:
     return plan
 
 
-def _range(tx: PackTransaction, asked: Asked, size: int) -> tuple[int, int]:
+def _range(tx: PackTransaction, asked: Part, size: int) -> tuple[int, int]:
     found: tuple[int, int] | None
     if isinstance(asked.first, int) and isinstance(asked.last, int):
         found = (asked.first, asked.last)
@@ -140,7 +140,7 @@ def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=BEIJING)
 
 
-def _choose_records(tx: PackTransaction, asked: Asked, plan: Plan) -> None:
+def _choose_records(tx: PackTransaction, asked: Part, plan: Plan) -> None:
     named: dict[str, list[int]] = {}
     for entry in tx.entries_between(plan.first, plan.last):
         record = entry.record_id or (_members(entry.body).get("record") if entry.kind in CLAIMS else None)

@@ -24,10 +24,11 @@ from tests.functional.test_mohrss_training_files import Completion, send
 from tests.functional.test_objections import answered, raised
 from tests.functional.world import BUREAU, BY_SLUG, FACTORY, ORIGIN, WORKSHOP, World, row
 from verifier import keyfiles, ledger, pack_plan, packing
+from verifier.claims import Asked
 from verifier.cli.simulator import person
 from verifier.originals import Originals
 from verifier.pack_file import SUITE, PackWriter, info
-from verifier.pack_plan import Asked, Plan
+from verifier.pack_plan import Part, Plan
 from verifier.packing import About
 from verifier.preparing import HERE
 from verifier.signatures import keys
@@ -74,14 +75,14 @@ async def history(world: World) -> bytes:
 async def _ask_for_money(world: World) -> None:
     records = await granted(world)
     for number, record in records.items():
-        await world.claims.claim(BUREAU, record, f"pay-{number}")
+        await world.claims.claim(BUREAU, record, Asked(f"pay-{number}"))
     for number in ("N-1", "N-2", "P-6"):
-        await world.claims.step(BUREAU, records[number], "paid", "已付款")
-    await world.claims.step(BUREAU, records["N-3"], "release", "放弃")
-    await world.claims.claim(BUREAU, records["N-3"], "pay-N-3-again")
+        await world.claims.step(BUREAU, records[number], "paid", f"pay-{number}", "已付款")
+    await world.claims.step(BUREAU, records["N-3"], "release", "pay-N-3", "放弃")
+    await world.claims.claim(BUREAU, records["N-3"], Asked("pay-N-3-again"))
     await world.revoke("N-2")
     await world.settle()
-    await world.claims.step(BUREAU, records["N-2"], "returned", "已退回")
+    await world.claims.step(BUREAU, records["N-2"], "returned", "pay-N-2", "已退回")
     number = (await raised(world, ZHAO))["number"]
     await answered(world, number)
     # The enterprise takes a row back for which money was paid: an auditor is told.
@@ -126,13 +127,13 @@ async def size(world: World) -> int:
     return found
 
 
-async def plan(world: World, asked: Asked) -> Plan:
+async def plan(world: World, asked: Part) -> Plan:
     return await world.store.packing(lambda tx: pack_plan.make(tx, asked))
 
 
-async def pack(world: World, asked: Asked | None = None, found: Originals | None = None) -> bytes:
+async def pack(world: World, asked: Part | None = None, found: Originals | None = None) -> bytes:
     """A pack of the whole ledger, or of a part."""
-    planned = await plan(world, asked or Asked(0, await size(world) - 1))
+    planned = await plan(world, asked or Part(0, await size(world) - 1))
     about = About("cheng", "年度审计", world.now, {}, published(world))
     originals = found or Originals(BY_SLUG, HERE.read, world.keys.digest)
     file = io.BytesIO()

@@ -25,7 +25,7 @@ from tests.functional.world import BY_SLUG, FACTORY, ORIGIN, WORKSHOP, Installat
 from verifier import ledger
 from verifier.errors import Code, RequestRejected, Unavailable
 from verifier.originals import Originals
-from verifier.pack_plan import Asked
+from verifier.pack_plan import Part
 from verifier.preparing import HERE
 from verifier.store.access import Access
 from verifier.store.packing import Packing
@@ -58,7 +58,7 @@ def case(sqlite_pattern: Path, installation: Installation, tmp_path_factory: pyt
         made = Case(
             path,
             await pack(world),
-            await pack(world, Asked(0, last, enterprise=WORKSHOP)),
+            await pack(world, Part(0, last, enterprise=WORKSHOP)),
             trust(world, earlier),
             world.kept.note,
         )
@@ -403,7 +403,7 @@ async def test_a_part_of_the_ledger_brings_along_what_its_payments_stand_on(
     """Claims and payments alone, whose records, decisions and facts came before."""
     size = await packs.size(again)
     first = next(entry["index"] for entry in await again.entries("claim"))
-    raw = await pack(again, Asked(first, size - 1))
+    raw = await pack(again, Part(first, size - 1))
     answer = check(tmp_path, raw, case.trust)
     assert (answer.told["findings"], answer.told["first"]) == ([], first)
     assert answer.told["checked"]["payment"] == 7
@@ -413,7 +413,7 @@ async def test_a_part_of_the_ledger_brings_along_what_its_payments_stand_on(
 async def test_a_pack_is_not_made_while_the_issuer_is_behind(again: World) -> None:
     await again.sql("update evidence set position = null where source_table = 'decisions'")
     with pytest.raises(Unavailable) as refused:
-        await packs.plan(again, Asked(0, 5))
+        await packs.plan(again, Part(0, 5))
     assert refused.value.code is Code.OVERLOADED
 
 
@@ -423,13 +423,13 @@ async def test_a_checkpoint_and_status_lists_that_never_belong_together_are_not_
     moments = iter(range(1000))
     monkeypatch.setattr(Packing, "_checkpoint", lambda _: b"%d" % next(moments))
     with pytest.raises(Unavailable) as refused:
-        await packs.plan(again, Asked(0, 5))
+        await packs.plan(again, Part(0, 5))
     assert refused.value.code is Code.OVERLOADED
 
 
 async def test_of_an_empty_ledger_there_is_no_pack(small_world: World) -> None:
     with pytest.raises(RequestRejected):
-        await packs.plan(small_world, Asked(0, 0))
+        await packs.plan(small_world, Part(0, 0))
 
 
 async def test_a_certificate_that_cannot_be_found_any_more_is_counted_with_its_reason(

@@ -27,7 +27,7 @@ from verifier.cli.operating import ask
 from verifier.errors import Code, ConfigurationError, IdentityRejected, RequestRejected, VerifierError
 from verifier.originals import Originals
 from verifier.pack_file import PackWriter, load_auditor_key
-from verifier.pack_plan import Asked
+from verifier.pack_plan import Part
 from verifier.packing import About
 from verifier.ports.packing import PackTransaction
 from verifier.preparing import HERE
@@ -122,7 +122,7 @@ async def _log(settings: Settings, arguments: argparse.Namespace, people: Sequen
         raise VerifierError(Code(answer["code"]), answer["detail"], pointer=answer["pointer"])
 
 
-def _asked(arguments: argparse.Namespace) -> Asked:
+def _asked(arguments: argparse.Namespace) -> Part:
     if _NAME.fullmatch(arguments.auditor) is None:
         raise _wrong("1 to 48 of A-Z a-z 0-9 . _ - are needed", "auditor")
     if not arguments.purpose.strip() or not arguments.purpose.isprintable():
@@ -131,7 +131,7 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         enterprise = identity.uscc(arguments.enterprise) if arguments.enterprise else ""
     except IdentityRejected:
         raise _wrong("not a unified social credit code", "enterprise") from None
-    return Asked(
+    return Part(
         _edge(arguments.range_from, "from"), _edge(arguments.range_to, "to"), enterprise, arguments.office
     )
 
