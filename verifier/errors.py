@@ -119,6 +119,7 @@ class Code(StrEnum):
     LEDGER_HEAD_MOVED = "ledger_head_moved"
     LEDGER_FORK_REFUSED = "ledger_fork_refused"
     RECORD_INVALID = "record_invalid"
+    KIND_UNKNOWN = "kind_unknown"
     # configuration
     CONFIGURATION_INVALID = "configuration_invalid"
     KEY_REFUSED = "key_refused"
@@ -335,6 +336,7 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.LEDGER_HEAD_MOVED: _said(_O, "账本头已被其他签发进程推进，本次结果作废重做。", "Another issuer moved the ledger's head: this attempt is discarded and done again."),
     Code.LEDGER_FORK_REFUSED: _said(_O, "账本与库外保存的检查点不一致，拒绝继续签发，请先查明数据库是否被恢复或改动。", "The ledger does not agree with the checkpoint kept outside the database: find out whether it was restored or altered."),
     Code.RECORD_INVALID: _said(_O, "记录、证明或检查点未通过核验。", "The record, proof or checkpoint does not check out."),
+    Code.KIND_UNKNOWN: _said(_C, "该文件不是本工具能核验的种类（记录、状态列表、结论、文件签名、证明、检查点、数据流转储、平台证书）。", "The file is of no kind that can be checked here (record, status list, outcome, signature of a file, proof, checkpoint, dump of the feed, platform certificate)."),
     Code.CONFIGURATION_INVALID: _said(_O, "配置文件或环境变量有误，请按提示更正。", "A configuration file or variable is wrong: correct it as shown."),
     Code.KEY_REFUSED: _said(_O, "密钥强度、格式或文件权限不符合要求。", "The key's strength, form or file mode is not acceptable."),
     Code.POLICY_INVALID: _said(_B, "政策参数文件有误，请按提示更正。", "The policy's parameter file is wrong: correct it as shown."),

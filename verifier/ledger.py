@@ -17,7 +17,6 @@ it signs another.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from verifier.errors import AccessDenied, Code, LedgerRefused, RequestRejected
 from verifier.merkle import leaf_hash, tree_root
 from verifier.model.ledger import HASH_BYTES, TILE_WIDTH, Checkpoint, NodeReader, Tile
+from verifier.notes import KEY_ID_BYTES, NoteSignature, decoded, require_key_name, split_note, unbase64
 from verifier.signatures import strict_json
 
 if TYPE_CHECKING:
@@ -41,18 +41,10 @@ NoteKeys: TypeAlias = "Ed25519PublicKey | Collection[Ed25519PublicKey]"
 MAX_ENTRY_BYTES: Final = 0xFFFF
 """Longest entry: its length must fit the two bytes of an entry bundle's prefix."""
 
-MAX_NOTE_BYTES: Final = 1_000_000
-"""Longest signed note read; sixteen post-quantum witness signatures take about 80,000 bytes."""
-
-MAX_NOTE_SIGNATURES: Final = 64
-"""Most signature lines read; the specification asks for at least 16."""
-
 MIN_SALT_BYTES: Final = 16
 """Shortest salt of a row digest: 128 bits, so that personal data cannot be guessed from it."""
 
 _ED25519: Final = b"\x01"
-_SIGNATURE_START: Final = "\N{EM DASH} "
-_KEY_ID_BYTES: Final = 4
 _LENGTH_BYTES: Final = 2
 _CHECKPOINT_LINES: Final = 3
 _MAX_TILE_LEVEL: Final = 63
@@ -137,7 +129,7 @@ def checkpoint_body(origin: str, size: int, root: bytes) -> bytes:
     Raises:
         LedgerRefused: one of these cannot be written.
     """
-    _require_key_name(origin)
+    require_key_name(origin)
     if not _SIZE.fullmatch(str(size)) or len(root) != HASH_BYTES:
         raise _refused("a checkpoint needs a size and a 32-byte root")
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n".encode()
@@ -151,11 +143,11 @@ def parse_checkpoint(text: bytes) -> Checkpoint:
     Raises:
         LedgerRefused: it is not a checkpoint.
     """
-    lines = _decoded(text).split("\n")
+    lines = decoded(text).split("\n")
     if len(lines) <= _CHECKPOINT_LINES or lines.pop() != "" or "" in lines:
         raise _refused("a checkpoint has at least three lines, none of them empty")
     origin, size, root = lines[:_CHECKPOINT_LINES]
-    digest = _unbase64(root)
+    digest = unbase64(root)
     if not _SIZE.fullmatch(size) or len(digest) != HASH_BYTES:
         raise _refused("a checkpoint's size or root is malformed")
     return Checkpoint(origin, int(size), digest)
@@ -175,13 +167,12 @@ def sign_note(text: bytes, signer_name: str, *signers: Ed25519PrivateKey | Signe
     Raises:
         LedgerRefused: text or name cannot stand in a note.
     """
-    if not _decoded(text).endswith("\n") or not signers:
+    if not decoded(text).endswith("\n") or not signers:
         raise _refused("the text of a note ends in a newline, and somebody signs it")
-    lines = []
-    for signer in signers:
-        signature = key_id(signer_name, public_of(signer)) + signer.sign(text)
-        lines.append(f"{_SIGNATURE_START}{signer_name} {base64.b64encode(signature).decode()}\n")
-    return text + b"\n" + "".join(lines).encode()
+    made = [
+        NoteSignature(signer_name, key_id(signer_name, public_of(one)), one.sign(text)) for one in signers
+    ]
+    return text + b"\n" + b"".join(one.line for one in made)
 
 
 def public_of(signer: Ed25519PrivateKey | Signer) -> Ed25519PublicKey:
@@ -211,16 +202,9 @@ def verify_note(note: bytes, keys: Mapping[str, NoteKeys]) -> bytes:
     Raises:
         LedgerRefused: the note is malformed, a known key's signature is wrong, or no known key signed.
     """
-    if len(note) > MAX_NOTE_BYTES:
-        raise _refused("the note is too long")
-    head, separator, tail = _decoded(note).rpartition("\n\n")
-    lines = tail.split("\n")
-    if not separator or lines.pop() != "" or len(lines) > MAX_NOTE_SIGNATURES:
-        raise _refused("a note is a text, an empty line and signature lines")
-    text = f"{head}\n".encode()
+    text, signatures = split_note(note)
     known = {(name, key_id(name, key)): key for name, several in keys.items() for key in _each(several)}
-    signatures = [_parse_signature(line) for line in lines]
-    trusted = [(known[name, key], signature) for name, key, signature in signatures if (name, key) in known]
+    trusted = [(known[one[:2]], one.signature) for one in signatures if one[:2] in known]
     if not trusted:
         raise _refused("no known key signed the note")
     for public, signature in trusted:
@@ -241,8 +225,8 @@ def key_id(name: str, public: Ed25519PublicKey) -> bytes:
     Raises:
         LedgerRefused: the name cannot stand in a note.
     """
-    _require_key_name(name)
-    return sha256(name.encode() + b"\n" + _ED25519 + public.public_bytes_raw()).digest()[:_KEY_ID_BYTES]
+    require_key_name(name)
+    return sha256(name.encode() + b"\n" + _ED25519 + public.public_bytes_raw()).digest()[:KEY_ID_BYTES]
 
 
 def verifier_key(name: str, public: Ed25519PublicKey) -> str:
@@ -253,22 +237,6 @@ def verifier_key(name: str, public: Ed25519PublicKey) -> str:
     """
     material = base64.b64encode(_ED25519 + public.public_bytes_raw()).decode()
     return f"{name}+{key_id(name, public).hex()}+{material}"
-
-
-def _parse_signature(line: str) -> tuple[str, bytes, bytes]:
-    """Name, key id and signature of a signature line."""
-    name, space, encoded = line.removeprefix(_SIGNATURE_START).partition(" ")
-    signature = _unbase64(encoded)
-    if not line.startswith(_SIGNATURE_START) or not space or len(signature) <= _KEY_ID_BYTES:
-        raise _refused("a signature line of the note is malformed")
-    _require_key_name(name)
-    return name, signature[:_KEY_ID_BYTES], signature[_KEY_ID_BYTES:]
-
-
-def _require_key_name(name: str) -> None:
-    if not name or "+" in name or any(char.isspace() or char < " " for char in name):
-        raise _refused("a key name is not empty and holds no space, plus sign or control character")
-    _encoded(name)
 
 
 # Tiles
@@ -360,35 +328,6 @@ def _canonical(value: dict[str, Any]) -> bytes:
     except RequestRejected:
         # The library's message may name the value: it is not repeated, nor kept as the cause.
         raise _refused("the fields have no canonical form") from None
-
-
-def _decoded(text: bytes) -> str:
-    """UTF-8 without control characters other than newline."""
-    try:
-        decoded = text.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise _refused("the text is not UTF-8") from error
-    if any(char < " " and char != "\n" for char in decoded):
-        raise _refused("the text holds a control character")
-    return decoded
-
-
-def _encoded(text: str) -> bytes:
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise _refused("the text cannot be written as UTF-8") from None
-
-
-def _unbase64(text: str) -> bytes:
-    """Standard base64 with padding, in its one canonical spelling."""
-    try:
-        data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _refused("not base64") from error
-    if base64.b64encode(data).decode() != text:
-        raise _refused("base64 is not in its canonical form")
-    return data
 
 
 def _refused(detail: str) -> LedgerRefused:

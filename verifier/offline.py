@@ -66,7 +66,7 @@ def check(
     """
     try:
         token, disclosures = sdjwt.split(sd_jwt)
-        payload = _verified(token, TYP, keys)
+        payload = verified(token, TYP, keys)
         claims = sdjwt.disclosed(payload, disclosures)
     except SignatureRejected as error:
         raise _invalid(f"the record fails at: {error.step}") from None
@@ -100,12 +100,17 @@ def check_outcome(token: str, keys: Collection[jws.VerificationKey]) -> dict[str
         LedgerRefused: RECORD_INVALID, with what is wrong.
     """
     try:
-        return _verified(token, outcome.TYP, keys)
+        return verified(token, outcome.TYP, keys)
     except SignatureRejected as error:
         raise _invalid(f"the outcome fails at: {error.step}") from None
 
 
-def _verified(token: str, typ: str, keys: Collection[jws.VerificationKey]) -> dict[str, Any]:
+def verified(token: str, typ: str, keys: Collection[jws.VerificationKey]) -> dict[str, Any]:
+    """The payload of a compact JWS of one type by one of the keys.
+
+    Raises:
+        SignatureRejected: with the step that failed.
+    """
     parsed = jws.parse_compact(token, max_bytes=MAX_BYTES)
     key = next((key for key in keys if key.kid == parsed.kid), None)
     if key is None or parsed.typ != typ:
@@ -119,7 +124,7 @@ def _verified(token: str, typ: str, keys: Collection[jws.VerificationKey]) -> di
 def _status(payload: dict[str, Any], token: str, keys: Collection[jws.VerificationKey], now: datetime) -> str:
     """The record's status; an unknown or stale one is never valid."""
     try:
-        listed = _verified(token, STATUS_TYP, keys)
+        listed = verified(token, STATUS_TYP, keys)
         place = payload["status"]["status_list"]
         moment = now.timestamp()
         if listed["sub"] != place["uri"] or not listed["iat"] - 300 <= moment < listed["exp"]:

@@ -237,7 +237,7 @@ async def test_an_outcome_is_signed_entered_and_checked_offline(
     assert await world.fsck() == []
     _on_the_command_line(shown["outcome_jws"], world, tmp_path)
     said = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert (said["result"], said["objection"]["number"]) == ("signature_valid", number)
+    assert (said["verdict"], said["says"]["number"]) == ("valid", number)
 
 
 def _on_the_command_line(token: str, world: World, directory: Path) -> None:

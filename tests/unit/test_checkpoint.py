@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifier import ledger
+from verifier import ledger, notes
 from verifier.errors import Code, LedgerRefused
 from verifier.model.ledger import Checkpoint
 from verifier.signatures.jws import Algorithm, SigningKey
@@ -108,7 +108,7 @@ def test_one_wrong_signature_of_a_known_key_spoils_the_note() -> None:
 def test_sixteen_signatures_are_read_and_too_many_are_not() -> None:
     witness = line_of("witness.example", OTHER)
     assert ledger.verify_note(NOTE + witness * 15, KEYS) == TEXT
-    assert refused(NOTE + witness * ledger.MAX_NOTE_SIGNATURES)
+    assert refused(NOTE + witness * notes.MAX_NOTE_SIGNATURES)
 
 
 def test_a_note_without_keys_to_trust_is_refused() -> None:
@@ -130,7 +130,7 @@ def test_a_note_without_keys_to_trust_is_refused() -> None:
         NOTE.replace(b"=\n", b"\n"),
         b"\x00" + NOTE,
         b"\xff" + NOTE,
-        b"x" * (ledger.MAX_NOTE_BYTES + 1),
+        b"x" * (notes.MAX_NOTE_BYTES + 1),
     ],
 )
 def test_a_malformed_note_is_refused(note: bytes) -> None:

@@ -31,6 +31,7 @@ from verifier.cli import (
     running,
     secrets,
     templates,
+    verifying,
 )
 from verifier.errors import CATALOGUE, VerifierError
 from verifier.settings import from_environment
@@ -141,13 +142,10 @@ def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     replay.add_argument("id", help="决定或记录编号 · id of the decision or of its record")
     replay.add_argument("--json", action="store_true", help="机器可读 · for machines")
     replay.set_defaults(run=replaying.replay)
-    verify = commands.add_parser("verify", help="离线核验一条记录 · verify one record offline")
-    verify.add_argument("file", type=Path, help="SD-JWT 记录文件 · a file with the record")
-    verify.add_argument("--jwks", type=Path, required=True, help="公钥集文件 · a file with the issuer's keys")
-    verify.add_argument("--status", type=Path, help="状态列表文件 · a file with the status list token")
-    verify.add_argument("--json", action="store_true", help="机器可读 · for machines")
-    verify.set_defaults(run=checking.verify)
     following.declare(commands)
+    verifying.declare(
+        commands.add_parser("verify", help="离线核验一个文件，种类按内容识别 · verify one file offline")
+    )
     database = commands.add_parser("db", help="数据库结构 · the database's schema")
     actions = database.add_subparsers(required=True, metavar="ACTION")
     upgrade = actions.add_parser("upgrade", help="升级到本版本 · bring it up to this version")

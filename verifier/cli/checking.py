@@ -1,4 +1,4 @@
-"""``ledger fsck``, ``verify``, ``db``, ``doctor``: commands that look and tell."""
+"""``ledger fsck``, ``db``, ``doctor``: commands that look and tell."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import argparse
 import json
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
-from verifier import audit, keyfiles, offline
-from verifier.app import now, open_database, profiles, reading_store
+from verifier import audit, keyfiles
+from verifier.app import open_database, profiles, reading_store
 from verifier.cli import signing, versions
-from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, VerifierError
+from verifier.errors import CATALOGUE, Code, ConfigurationError, VerifierError
 from verifier.kept import CheckpointFile
 from verifier.model.time import iso
 from verifier.settings import Settings
-from verifier.signatures import keys, sm2
-from verifier.signatures.jws import VerificationKey
+from verifier.signatures import sm2
 from verifier.sources import offices, read_register, rulebook, sandbox_register, standing
 from verifier.store.engine import Database
 from verifier.store.schema import differences, require_current, upgrade
@@ -77,44 +76,6 @@ async def stored(settings: Settings) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.database.close()
-
-
-async def verify(_: Settings, arguments: argparse.Namespace) -> int:
-    """Check one record offline; 1 if it may not be relied on."""
-    text = keyfiles.read_public(arguments.file).decode("utf-8", "replace").strip()
-    status = arguments.status and keyfiles.read_public(arguments.status).decode("utf-8", "replace").strip()
-    published = keys.load_jwks(keyfiles.read_public(arguments.jwks))
-    if offline.is_outcome(text):
-        return _verify_outcome(text, published, as_json=arguments.json)
-    try:
-        checked = offline.check(text, published, status_token=status, now=now())
-    except LedgerRefused as error:
-        answer: dict[str, Any] = {"result": "invalid", "reason": error.detail}
-    else:
-        answer = {
-            "result": checked.status if checked.status != "not_checked" else "signature_valid",
-            "record": checked.claims["jti"],
-            "decision": checked.claims["decision"],
-            "not_checked": list(checked.not_checked),
-        }
-        if checked.good:
-            _print(answer, as_json=arguments.json)
-            return 0
-    _print(answer, as_json=arguments.json)
-    return 1
-
-
-def _verify_outcome(text: str, published: Collection[VerificationKey], *, as_json: bool) -> int:
-    """Check the signed outcome of an objection."""
-    try:
-        claims = offline.check_outcome(text, published)
-    except LedgerRefused as error:
-        _print({"result": "invalid", "reason": error.detail}, as_json=as_json)
-        return 1
-    shown = {name: claims[name] for name in ("number", "kind", "topic", "about", "outcome", "decided_at")}
-    not_checked = ["inclusion in the ledger", "text"]
-    _print({"result": "signature_valid", "objection": shown, "not_checked": not_checked}, as_json=as_json)
-    return 0
 
 
 def _print(answer: dict[str, Any], *, as_json: bool) -> None:
