@@ -22,6 +22,7 @@ from adapters import ADAPTERS, named
 from adapters.declared import load_all
 from verifier import confined, keyfiles, objecting, pipeline, sandbox
 from verifier.adoption import Rulebooks
+from verifier.asking import witness_worker
 from verifier.confined import Confined, Rules
 from verifier.counter import Desk
 from verifier.desks import ClaimDesk, EnterpriseDesk, ReadWorkbook
@@ -231,6 +232,8 @@ def watch(
     crew.add("failures", writer.step)
     crew.add("silence", SilenceWatch(store, lambda: rulebooks().register, now, measured, alarm).step)
     crew.add("backlog", BacklogWatch(store, now, services.metrics.behind).step)
+    if asking := witness_worker(settings, store, now, services.metrics):
+        crew.add("witnesses", asking.step, needed=False)
     crew.add("signals", SignalWorker(store, thresholds(settings), now, services.metrics).step, needed=False)
     return writer
 

@@ -67,6 +67,7 @@ class Settings:
             their months; 0 means that nobody decided, and then nobody is erased for whom money was asked.
         raw_retention_days: days after which raw bodies of deliveries and uploaded documents are emptied, if
             nothing about them is open; 0 keeps them.
+        witnesses: file that names the outside witnesses to be asked for cosignatures; empty means none.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -91,6 +92,7 @@ class Settings:
     standards: Path = Path()
     erasure_keep_years: int = 0
     raw_retention_days: int = 0
+    witnesses: Path = Path()
 
     def __post_init__(self) -> None:
         if not self.database_url:

@@ -39,6 +39,7 @@ from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter
 from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Shows, StoredRecord, every
 from verifier.ports.watching import Failure, Gap, Tally
+from verifier.ports.witnessing import Cosigned
 from verifier.published import Published, PublishedKey, Purpose
 from verifier.signatures import jws, keys, sdjwt, strict_json
 from verifier.signatures.jws import Algorithm, SigningKey, VerificationKey
@@ -125,6 +126,7 @@ class FakeReading:
         self.tree: dict[tuple[int, int], bytes] = {}
         self.note = b""
         self.grow(300)
+        self.cosigned: list[Cosigned] = []
         self.tokens = {3: "a.b.c"}
         self.listed: list[DeliverySummary] = []
         self.asked: list[tuple[str, bool, int]] = []
@@ -135,6 +137,9 @@ class FakeReading:
         self.pages: list[tuple[int, int]] = []
         self.delay = 0.0
         self.fails: BaseException | None = None
+
+    async def cosignatures(self) -> Sequence[Cosigned]:
+        return self.cosigned
 
     def grow(self, size: int) -> None:
         frontier, made = Frontier().append([leaf_hash(b"%d" % index) for index in range(size)])

@@ -32,6 +32,8 @@ from verifier.cli import (
     secrets,
     templates,
     verifying,
+    watching,
+    witness,
 )
 from verifier.errors import CATALOGUE, VerifierError
 from verifier.settings import from_environment
@@ -128,10 +130,16 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _checking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ledger = commands.add_parser("ledger", help="账本 · the ledger")
-    actions = ledger.add_subparsers(required=True, metavar="ACTION")
-    keeping.add_to(actions)
-    packing.declare(actions)
-    fsck = actions.add_parser(
+    about = ledger.add_subparsers(required=True, metavar="ACTION")
+    keeping.add_to(about)
+    packing.declare(about)
+    watching.declare(
+        about.add_parser(
+            "watch", help="取检查点并与上次保存的比对 · keep the newest checkpoint if it continues"
+        )
+    )
+    witness.declare(commands.add_parser("witness", help="见证方 · a witness of checkpoints"))
+    fsck = about.add_parser(
         "fsck", help="按库中原值重算并比对全部记录 · recompute all from the stored values and compare"
     )
     fsck.add_argument("--json", action="store_true", help="机器可读 · for machines")

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
-from verifier import audit, keyfiles
-from verifier.app import open_database, profiles, reading_store
+from verifier import audit, keyfiles, ledger, notes
+from verifier.app import now, open_database, profiles, reading_store
+from verifier.asking import named
 from verifier.cli import signing, versions
 from verifier.errors import CATALOGUE, Code, ConfigurationError, VerifierError
 from verifier.kept import CheckpointFile
@@ -131,10 +132,8 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
         results["sm2"] = f"{error.code}: 本机 libcrypto 不可用于国密 SM2 · {error.detail}"
     try:
         async with stored(settings) as store:
-            results |= {"database": "ok", **await versions.in_force(store)}
-            differing = await _differing(settings, store)
-            wanting = wanting or "adopted" in differing
-            results |= differing
+            results |= await _of_database(settings, store)
+            wanting = wanting or "adopted" in results
     except VerifierError as error:
         wanting = True
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"
@@ -154,6 +153,7 @@ def _configured(settings: Settings) -> tuple[dict[str, str], bool]:
         "policy and register": lambda: rulebook(settings),
         "offices": lambda: offices(settings),
         "profiles": lambda: profiles(settings),
+        "witnesses": lambda: named(settings),
         "sandbox register": lambda: sandbox_register(settings, read_register(settings)[0]),
     }
     for name, look in checks.items():
@@ -172,6 +172,32 @@ def _signers(settings: Settings) -> dict[str, str]:
         return {f"{name} key": signing.line(said) for name, said in signing.described(settings).items()}
     except VerifierError:
         return {}
+
+
+async def _of_database(settings: Settings, store: Store) -> dict[str, str]:
+    differing = await _differing(settings, store)
+    return {
+        "database": "ok",
+        **await versions.in_force(store),
+        **await cosigned(settings, store),
+        **differing,
+    }
+
+
+async def cosigned(settings: Settings, store: Store) -> dict[str, str]:
+    """How old each configured witness's last cosignature is."""
+    kept, size = {one.witness: one for one in await store.cosignatures()}, 0
+    if note := await store.checkpoint():
+        size = ledger.parse_checkpoint(notes.split_note(note)[0]).size
+    found = {}
+    for one in named(settings):
+        last = kept.get(one.key.name)
+        found[f"witness {one.key.name}"] = (
+            "尚无见证签名 · has cosigned nothing yet"
+            if last is None
+            else f"{last.size}/{size}, {iso(last.at)}（{int((now() - last.at).total_seconds())} s）"
+        )
+    return found
 
 
 async def _differing(settings: Settings, store: Store) -> dict[str, str]:

@@ -11,6 +11,7 @@ from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
 from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
+from verifier.ports.witnessing import Cosigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,10 @@ class Reading(Protocol):
 
     async def checkpoint(self) -> bytes:
         """The newest signed checkpoint; empty while the ledger is."""
+        ...
+
+    async def cosignatures(self) -> Sequence[Cosigned]:
+        """The newest cosignature of each witness, by the witness's name."""
         ...
 
     async def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:

@@ -37,6 +37,7 @@ from verifier.ports.signals import FindingTransaction, SignalTransaction
 from verifier.ports.subject import SubjectTransaction
 from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
+from verifier.ports.witnessing import Cosigned
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
 from verifier.store.accounting import Accounting
@@ -62,6 +63,7 @@ from verifier.store.subject import Subject
 from verifier.store.trying import Trying
 from verifier.store.vault import Vault
 from verifier.store.watching import Watching
+from verifier.store.witnessed import Witnessed
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Session)
@@ -234,6 +236,14 @@ class Store:
     async def checkpoint(self) -> bytes:
         """The newest signed checkpoint; empty while the ledger is."""
         return await self.read(ReadingSession, lambda tx: tx.checkpoint())
+
+    async def cosignatures(self) -> Sequence[Cosigned]:
+        """The newest cosignature of each witness."""
+        return await self.read(Witnessed, lambda tx: tx.cosignatures())
+
+    async def keep_cosignature(self, cosigned: Cosigned) -> None:
+        """Keep a witness's newest cosignature; nobody has to work on it, so nobody is woken."""
+        await self._run(self.database.write, Witnessed, lambda tx: tx.keep(cosigned))
 
     async def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
         """Stored complete subtrees by (level, index)."""

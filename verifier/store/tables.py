@@ -28,6 +28,7 @@ from verifier.store.columns import HASH, ID, Moment, metadata
 from verifier.store.tables_claims import account_months, claim_terms, claims, freezes
 from verifier.store.tables_erasing import erasures
 from verifier.store.tables_issuing import (
+    cosignatures,
     entries,
     evidence,
     ledger_head,
@@ -46,6 +47,7 @@ __all__ = [
     "account_months",
     "claim_terms",
     "claims",
+    "cosignatures",
     "entries",
     "evidence",
     "freezes",

@@ -98,6 +98,17 @@ status_lists = Table(
     Column("taken", Integer, nullable=False, server_default="0"),
 )
 
+cosignatures = Table(
+    "cosignatures",
+    metadata,
+    # The newest of each witness; what it is about stands beside it, as the log signed it.
+    Column("witness", String(200), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("checkpoint", LargeBinary, nullable=False),
+    Column("line", LargeBinary, nullable=False),
+    Column("cosigned_at", Moment, nullable=False),
+)
+
 evidence = Table(
     "evidence",
     metadata,

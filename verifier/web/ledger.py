@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from verifier import ledger, merkle, published
+from verifier import ledger, merkle, published, witnesses
 from verifier.errors import AccessDenied, Code, RequestRejected, Unavailable, VerifierError
 from verifier.model.access import Role
 from verifier.model.ledger import NodeReader, Tile
@@ -32,8 +32,16 @@ _MAX_LIST: Final = 6
 
 
 async def checkpoint(call: Call) -> web.StreamResponse:
-    """``GET /ledger/checkpoint``: the newest tree head as a signed note."""
+    """``GET /ledger/checkpoint``: the newest tree head as a signed note, with what cosignatures there are."""
     note = await call.services.reading.checkpoint()
+    if not note:
+        raise AccessDenied(Code.NOT_FOUND)
+    return raw(witnesses.under(note, await call.services.reading.cosignatures()), PLAIN)
+
+
+async def witnessed(call: Call) -> web.StreamResponse:
+    """``GET /ledger/checkpoint/witnessed``: the newest one that a witness cosigned."""
+    note = witnesses.newest_witnessed(await call.services.reading.cosignatures())
     if not note:
         raise AccessDenied(Code.NOT_FOUND)
     return raw(note, PLAIN)
@@ -204,6 +212,13 @@ HEALTH: Final = (
 
 ROUTES: Final = (
     Route("GET", "/ledger/checkpoint", checkpoint, "检查点 · Checkpoint", gives={"text/plain": TEXT}),
+    Route(
+        "GET",
+        "/ledger/checkpoint/witnessed",
+        witnessed,
+        "最近一个有见证方签名的检查点 · The newest checkpoint that a witness cosigned",
+        gives={"text/plain": TEXT},
+    ),
     Route("GET", "/ledger/key", verifier_key, "检查点公钥 · Checkpoints' key", gives={"text/plain": TEXT}),
     Route("GET", "/ledger/tile/{tile:.+}", tile, "哈希瓦片 · Tiles of hashes", gives={BINARY: TEXT}),
     Route(

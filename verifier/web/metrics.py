@@ -22,6 +22,8 @@ class Metrics:
         due: people on the due list whose turn has come.
         sweeping: people whom the sweeps under way have still to reach.
         signals: for reviewers, by kind and whether they are ``open`` or ``closed``.
+        witness_age: seconds since the last cosignature, by configured witness; none before the first.
+        witness_behind: entries that it has not cosigned.
         silent: whether a registered platform should have sent something and did not: 1 or 0.
     """
 
@@ -54,7 +56,24 @@ class Metrics:
         self.sweeping = Gauge(
             "sweep_people_left", "Not yet reached by the sweeps under way.", registry=self._registry
         )
+        self.witness_age = self._of_witness("seconds_since_cosignature", "Since its last cosignature.")
+        self.witness_behind = self._of_witness("entries_behind", "Entries that it has not cosigned.")
         self.signals = Gauge("signals", "Signals for reviewers.", ["kind", "state"], registry=self._registry)
+
+    def _of_witness(self, name: str, meaning: str) -> Gauge:
+        return Gauge(f"witness_{name}", meaning, ["witness"], registry=self._registry)
+
+    def cosigned(self, witness: str, seconds: float | None, behind: int) -> None:
+        """Take over how a configured witness stands.
+
+        Args:
+            witness: its name, from the operator's own file.
+            seconds: since its last cosignature; None if there never was one.
+            behind: entries that it has not cosigned.
+        """
+        self.witness_behind.labels(witness).set(behind)
+        if seconds is not None:
+            self.witness_age.labels(witness).set(seconds)
 
     def behind(self, due: int, left: int) -> None:
         """Take over how much is still to be judged again: people that are due, and those left of sweeps."""
