@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check bench population chaos fix lock clean
+.PHONY: demo test check bench population chaos tamper fix lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python -m verifier demo $(if $(ONCE),--once)
@@ -32,6 +32,10 @@ population: $(VENV)/.tests
 # The feed's writer and its puller, killed every few seconds; ARGS="--entries 1000000" or "--postgresql".
 chaos: $(VENV)/.tests
 	$(BIN)/python -m tests.chaos_feed $(ARGS)
+
+# Random single edits of a filled database, each of which `ledger fsck` must find; ARGS="--edits N --seed N".
+tamper: $(VENV)/.tests
+	$(BIN)/python -m tests.tamper $(ARGS)
 
 fix: $(VENV)/.tests
 	$(BIN)/ruff check --fix .

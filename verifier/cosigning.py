@@ -155,3 +155,8 @@ def _verified(text: bytes, signature: notes.NoteSignature, witness: NoteKey) -> 
 
 def _message(text: bytes, at: int) -> bytes:
     return b"cosignature/v1\ntime %d\n" % at + text
+
+
+def time_of(signature: notes.NoteSignature) -> int:
+    """The seconds that a cosignature states, believed or not."""
+    return int.from_bytes(signature.signature[:_TIME_BYTES], "big")

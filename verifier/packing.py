@@ -132,13 +132,13 @@ def _signed(tx: PackTransaction, plan: Plan) -> Iterator[dict[str, Any]]:
     """Status lists first: a record is checked when it comes."""
     yield from ({"is": "status", "jws": token} for token in plan.status_lists)
     yield from ({"is": "record", "jws": record.jws} for record in tx.packed_records(plan.records))
-    yield from ({"is": "outcome", "jws": one.jws} for one in tx.statements_at(plan.entries))
+    yield from ({"is": "outcome", "jws": token} for token in tx.outcomes_at(plan.entries))
 
 
 def _evidence(tx: PackTransaction, plan: Plan) -> Iterator[dict[str, Any]]:
     for position in sorted(plan.roots):
         covered = list(tx.evidence_under(position))
-        yield {"is": "root", "at": position, "digests": [one.digest.hex() for one in covered]}
+        yield {"is": "root", "at": position, "digests": [one.digest.hex() for one in covered if one.digest]}
         for one in covered:
             if one.row is not None and one.source_table in OPEN and plan.shows(one):
                 yield _row(one)

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.functional.world import FACTORY, ORIGIN, Installation, over
-from verifier import cosigning, keyfiles, ledger, merkle, notes, verifying
+from verifier import cosigning, keyfiles, ledger, merkle, notes, signed_file, verifying
 from verifier.cli import main
 from verifier.cli.simulator import person
 from verifier.errors import CATALOGUE, Code
@@ -38,7 +38,7 @@ class Files:
     directory: Path
     vkey: str
     register: Path
-    completed: datetime
+    secrets_dir: Path
 
     def __getitem__(self, name: str) -> Path:
         return self.directory / name
@@ -76,7 +76,7 @@ async def written(path: Path, directory: Path, installation: Installation) -> Fi
         directory,
         ledger.verifier_key(ORIGIN, public),
         installation.sandbox.register,
-        datetime(2021, 3, 5, 2, tzinfo=UTC),
+        installation.secrets_dir,
     )
     text, _ = notes.split_note(world.kept.note)
     cosigned = cosigning.cosign(text, WITNESS_NAME, WITNESS, int(world.now.timestamp()))
@@ -274,6 +274,26 @@ def test_a_signed_file_is_checked_with_the_file_beside_it(files: Files, verify: 
     status, told = verify(files["list.ndjson"], "--jwks", files["jwks"])
     assert (status, told["verdict"]) == (1, "invalid")
     files.add("list.ndjson", original)
+
+
+def test_a_dump_with_its_signature_beside_it_is_checked_as_both(files: Files, verify: Verify) -> None:
+    original = files["dump"].read_bytes()
+    files.add("signed.ndjson", original)
+    key = keyfiles.load_issuer_keys(files.secrets_dir).record
+    found = signed_file.contents([original])
+    token = signed_file.make(
+        found, key, kind="feed", name="signed.ndjson", issuer="x", jti="j", at=datetime.now(UTC)
+    )
+    files.add("signed.ndjson.jws", token)
+    status, told = verify(files["signed.ndjson"], "--jwks", files["jwks"])
+    assert (status, told["kind"], told["verdict"]) == (0, "feed_dump", "signature_valid")
+    assert {"signature", "file", "order", "records"} <= set(told["checked"])
+    assert (told["says"]["file"], told["says"]["first"]) == ("feed", 0)
+    under = ("--vkey", files.vkey, "--checkpoint", files["checkpoint"])
+    assert verify(files["signed.ndjson"], "--jwks", files["jwks"], *under)[1]["verdict"] == "valid"
+    assert verify(files["signed.ndjson"])[0] == 2
+    files.add("signed.ndjson", original[:-1])
+    assert verify(files["signed.ndjson"], "--jwks", files["jwks"])[0] == 1
 
 
 # --- proofs and checkpoints

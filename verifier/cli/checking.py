@@ -41,6 +41,7 @@ async def findings_of(settings: Settings, kept: bytes | None = None) -> list[aud
         keyfiles.checkpoint_keys(settings.secrets_dir),
         {key.kid: key for key in keyfiles.published_keys(settings.secrets_dir)},
         CheckpointFile(settings.kept_checkpoint).read() if kept is None else kept,
+        [one.key for one in named(settings)],
     )
     async with stored(settings) as store:
         return await store.auditing(lambda tx: audit.check(tx, trusted))

@@ -23,13 +23,13 @@ from verifier.model.certificate import CertificateKind
 from verifier.model.time import TimeFormat, parse_moment
 from verifier.settings import Settings
 from verifier.signatures import keys
+from verifier.signed_file import SUFFIX, Contents, contents
 from verifier.verifying.dumps import MAX_LINE_BYTES
 from verifier.verifying.dumps import lines as check_lines
-from verifier.verifying.given import Companion, Given, Reading
+from verifier.verifying.given import Given, Reading
 from verifier.verifying.verdict import KINDS, POINTS, VALUES, Point, Verdict
 
 _CHUNK: Final = 1 << 20
-_SIDECAR: Final = ".jws"
 
 
 def declare(command: argparse.ArgumentParser) -> None:
@@ -76,12 +76,22 @@ def look(path: Path, given: Given) -> Verdict:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ConfigurationError(Code.CONFIGURATION_INVALID, "not a file", pointer=path.name)
-        sidecar = path.with_name(path.name + _SIDECAR)
-        if path.suffix != _SIDECAR and sidecar.is_file():
-            path = sidecar
-        return _look(path, given)
+        sidecar = path.with_name(path.name + SUFFIX)
+        if path.suffix == SUFFIX or not sidecar.is_file():
+            return _look(path, given)
+        signature = _look(sidecar, given)
+        return (
+            signature
+            if signature.status or not _is_dump(path)
+            else verifying.both(signature, _look(path, given))
+        )
     except OSError:
         raise _unreadable(path.name) from None
+
+
+def _is_dump(path: Path) -> bool:
+    with path.open("rb") as file:
+        return verifying.is_feed_line(file.readline(_CHUNK).strip())
 
 
 def _look(path: Path, given: Given) -> Verdict:
@@ -164,18 +174,12 @@ def readings(settings: Settings) -> list[Reading]:
     return found
 
 
-def _companion(path: Path) -> Companion | None:
+def _companion(path: Path) -> Contents | None:
     """The file beside its signature: ``x`` beside ``x.jws``."""
-    signed = path.with_name(path.name.removesuffix(_SIDECAR))
-    if (
-        path.suffix != _SIDECAR and not path.with_name(path.name + _SIDECAR).is_file()
-    ) or not signed.is_file():
+    signed = path.with_name(path.name.removesuffix(SUFFIX))
+    if (path.suffix != SUFFIX and not path.with_name(path.name + SUFFIX).is_file()) or not signed.is_file():
         return None
-    digest, size = sha256(), 0
-    for chunk in _chunks(signed):
-        digest.update(chunk)
-        size += len(chunk)
-    return Companion(digest.hexdigest(), size)
+    return contents(_chunks(signed))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from verifier.model.delivery import DeliveryId, PlatformSlug, Uploaded
 from verifier.model.facts import AnyFact
-from verifier.ports.auditing import AuditedStatement, Evidence, StoredEntry
+from verifier.ports.auditing import Evidence, StoredEntry
 from verifier.ports.rereading import StoredDelivery
 
 
@@ -109,7 +109,7 @@ class PackTransaction(Protocol):
         """The evidence that one entry covers, by digest, with the rows."""
         ...
 
-    def statements_at(self, positions: Iterable[int]) -> Iterator[AuditedStatement]:
+    def outcomes_at(self, positions: Iterable[int]) -> Iterator[str]:
         """Signed outcomes by the index of their entries."""
         ...
 

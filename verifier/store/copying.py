@@ -147,7 +147,7 @@ class Copying(Auditing):
         self.connection.execute(delete(ledger_head))
         if head:
             self.connection.execute(ledger_head.insert(), [dict(row) for row in head])
-        findings, found = audit.tree(self, trusted)
+        findings, found = audit.check_tree(self, trusted)
         if findings or found != expected:
             raise Conflict(Code.COPY_REFUSED, "the copied ledger is not the source's", pointer="to")
         self._mark(mark, schema.wanted(self.connection))

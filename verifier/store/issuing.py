@@ -21,7 +21,7 @@ from verifier.store import tables
 from verifier.store.deciding import Deciding
 from verifier.store.session import chunks
 
-_HEAD = "ledger"
+HEAD = "ledger"
 
 
 class _Clause(TypedDict, total=False):
@@ -96,17 +96,17 @@ class Issuing(Deciding):
     def head(self) -> Head:
         """The head; a new ledger has epoch 0 and size 0."""
         row = self.connection.execute(
-            select(tables.ledger_head).where(tables.ledger_head.c.name == _HEAD)
+            select(tables.ledger_head).where(tables.ledger_head.c.name == HEAD)
         ).one_or_none()
         return Head(row.epoch, row.size, bytes(row.checkpoint)) if row else Head(0, 0, b"")
 
     def take_over(self) -> Head:
         """Raise the epoch, so that an issuer that was there before can commit no more."""
-        start = {"name": _HEAD, "epoch": 0, "size": 0, "checkpoint": b"", "signed_at": None}
+        start = {"name": HEAD, "epoch": 0, "size": 0, "checkpoint": b"", "signed_at": None}
         start["signed_at"] = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
         self.insert_missing(tables.ledger_head, [start])
         table = tables.ledger_head
-        self.connection.execute(update(table).where(table.c.name == _HEAD).values(epoch=table.c.epoch + 1))
+        self.connection.execute(update(table).where(table.c.name == HEAD).values(epoch=table.c.epoch + 1))
         return self.head()
 
     def nodes(self, coordinates: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
@@ -253,7 +253,7 @@ class Issuing(Deciding):
         table, before, after = tables.ledger_head, batch.before, batch.after
         moved = self.connection.execute(
             update(table)
-            .where(table.c.name == _HEAD, table.c.epoch == before.epoch, table.c.size == before.size)
+            .where(table.c.name == HEAD, table.c.epoch == before.epoch, table.c.size == before.size)
             .values(size=after.size, checkpoint=after.checkpoint, signed_at=batch.at)
         )
         if moved.rowcount != 1:

@@ -52,7 +52,7 @@ class Move:
             Unavailable: a database does not answer.
         """
         await self.source.database.read(require_current)
-        findings, expected = await self.source.read(Copying, lambda tx: audit.tree(tx, self.trusted))
+        findings, expected = await self.source.read(Copying, lambda tx: audit.check_tree(tx, self.trusted))
         if findings:
             kinds = ", ".join(sorted({finding.kind for finding in findings}))
             raise Conflict(Code.COPY_REFUSED, f"the source's ledger: {kinds}", pointer="from")

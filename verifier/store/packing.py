@@ -12,14 +12,14 @@ from sqlalchemy import Row, Select, func, select, tuple_
 
 from verifier.errors import Code, Unavailable
 from verifier.model.facts import AnyFact, FactKind
-from verifier.ports.auditing import AuditedStatement, Evidence, StoredEntry
+from verifier.ports.auditing import Evidence, StoredEntry
 from verifier.ports.packing import PackedClaim, PackedRecord
 from verifier.store import tables
+from verifier.store.auditing import stored_entry
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.replaying import Replaying
 from verifier.store.session import chunks, covered, row_key
 
-PIECE = 2_000
 TRIES = 50
 """How often the issuer may be faster than whoever reads its newest checkpoint and status lists."""
 
@@ -54,7 +54,7 @@ class Packing(Replaying):
         """The leaf hashes of the first ``size`` entries, by index."""
         table = tables.entries
         wanted = select(table.c.position, table.c.leaf_hash).where(table.c.position < size)
-        for row in self._pieces(wanted, [table.c.position]):
+        for row in self.pieces(wanted, [table.c.position]):
             yield bytes(row["leaf_hash"])
 
     def entries_between(self, first: int, last: int) -> Iterator[StoredEntry]:
@@ -73,10 +73,8 @@ class Packing(Replaying):
         return self._entries(select(table).where(table.c.kind.in_(sorted(kinds)), table.c.position < size))
 
     def _entries(self, wanted: Select[Any]) -> Iterator[StoredEntry]:
-        for row in self._pieces(wanted, [tables.entries.c.position]):
-            yield StoredEntry(
-                row["position"], row["kind"], bytes(row["body"]), bytes(row["leaf_hash"]), row["record_id"]
-            )
+        for row in self.pieces(wanted, [tables.entries.c.position]):
+            yield stored_entry(row)
 
     def packed_records(self, record_ids: Collection[str]) -> Iterator[PackedRecord]:
         """Records, by id."""
@@ -110,7 +108,7 @@ class Packing(Replaying):
         wanted = select(table.c.record_id, table.c.supersedes, table.c.position).where(
             table.c.supersedes.is_not(None), table.c.position < size
         )
-        for row in self._pieces(wanted, [table.c.position]):
+        for row in self.pieces(wanted, [table.c.position]):
             yield row["record_id"], row["supersedes"], row["position"]
 
     def claims_of(self, learners: Collection[str]) -> Iterator[PackedClaim]:
@@ -159,7 +157,7 @@ class Packing(Replaying):
         wanted = select(
             table.c.evidence_id, table.c.source_table, table.c.source_key, table.c.position
         ).where(table.c.position < size)
-        for row in self._pieces(wanted, [table.c.evidence_id]):
+        for row in self.pieces(wanted, [table.c.evidence_id]):
             yield row["source_table"], row["source_key"], row["position"]
 
     def evidence_under(self, position: int) -> Iterator[Evidence]:
@@ -202,23 +200,9 @@ class Packing(Replaying):
                 found[row_key(table, members)] = covered(table, members)
         return found
 
-    def statements_at(self, positions: Iterable[int]) -> Iterator[AuditedStatement]:
+    def outcomes_at(self, positions: Iterable[int]) -> Iterator[str]:
         """Signed outcomes by the index of their entries."""
         table = tables.statements
         for chunk in chunks(list(positions)):
-            wanted = select(table).where(table.c.position.in_(chunk)).order_by(table.c.position)
-            for row in self.connection.execute(wanted):
-                yield AuditedStatement(row.statement_id, row.kind, row.reference, row.position, row.jws)
-
-    def _pieces(self, statement: Select[Any], key: list[Any]) -> Iterator[Mapping[Any, Any]]:
-        """Rows in key order, a piece at a time, each starting behind the last row of the one before."""
-        last: tuple[Any, ...] | None = None
-        while True:
-            piece = statement.order_by(*key).limit(PIECE)
-            if last is not None:
-                piece = piece.where(tuple_(*key) > tuple_(*last))
-            rows = self.connection.execute(piece).mappings().all()
-            yield from rows
-            if len(rows) < PIECE:
-                return
-            last = tuple(rows[-1][column.name] for column in key)
+            wanted = select(table.c.jws).where(table.c.position.in_(chunk)).order_by(table.c.position)
+            yield from self.connection.execute(wanted).scalars()

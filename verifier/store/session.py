@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Select, Table, and_, bindparam, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from verifier.ledger import row_digest
@@ -23,6 +23,8 @@ from verifier.store.vault import Vault
 
 SALT_BYTES = 16
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+PIECE = 2_000
+"""Rows read at once where all of a table are read."""
 CHUNK = 5_000
 """Values in one IN list: below the 32,766 parameters that both engines take."""
 
@@ -192,3 +194,16 @@ class Session:
             rows = select(erasures.c.learner_id).where(erasures.c.learner_id.in_(chunk))
             found |= {LearnerId(one) for one in self.connection.execute(rows).scalars()}
         return found
+
+    def pieces(self, statement: Select[Any], key: list[Any]) -> Iterator[Mapping[Any, Any]]:
+        """Rows in key order, a piece at a time, each starting behind the last row of the one before."""
+        last: tuple[Any, ...] | None = None
+        while True:
+            piece = statement.order_by(*key).limit(PIECE)
+            if last is not None:
+                piece = piece.where(tuple_(*key) > tuple_(*last))
+            rows = self.connection.execute(piece).mappings().all()
+            yield from rows
+            if len(rows) < PIECE:
+                return
+            last = tuple(rows[-1][column.name] for column in key)

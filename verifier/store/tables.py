@@ -56,6 +56,8 @@ __all__ = [
     "nodes",
     "outbox",
     "records",
+    "signal_closings",
+    "signals",
     "statements",
     "status_entries",
     "status_lists",

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 
 from verifier.ports.witnessing import Cosigned
 from verifier.store import tables
 from verifier.store.session import Session
+
+
+def cosigned(row: Row[Any]) -> Cosigned:
+    """A stored cosignature."""
+    return Cosigned(row.witness, row.size, bytes(row.checkpoint), bytes(row.line), row.cosigned_at)
 
 
 class Witnessed(Session):
@@ -18,10 +24,7 @@ class Witnessed(Session):
         """The newest of each witness, by the witness's name."""
         table = tables.cosignatures
         rows = self.connection.execute(select(table).order_by(table.c.witness))
-        return [
-            Cosigned(row.witness, row.size, bytes(row.checkpoint), bytes(row.line), row.cosigned_at)
-            for row in rows
-        ]
+        return [cosigned(row) for row in rows]
 
     def keep(self, one: Cosigned) -> None:
         """Keep one in place of an older one; another process may have kept a newer one meanwhile."""

@@ -21,15 +21,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from verifier import offline, outcome, record
+from verifier import offline, outcome, record, signed_file
 from verifier.errors import Code, RequestRejected, SignatureRejected, VerifierError
 from verifier.signatures import jws, strict_json
 from verifier.verifying import certificate, dumps, proofs, tokens
 from verifier.verifying.given import Given
-from verifier.verifying.verdict import Verdict
+from verifier.verifying.verdict import Value, Verdict
 
 MAX_BYTES: Final = dumps.MAX_PAGE_BYTES
 """Greatest file that is held in memory; NDJSON is read line by line and may be of any size."""
@@ -42,7 +43,7 @@ _BY_TYP: Final[Mapping[str | None, Callable[[str, Given], Verdict]]] = MappingPr
         record.TYP: tokens.record,
         offline.STATUS_TYP: tokens.listed,
         outcome.TYP: tokens.outcome,
-        tokens.SIGNED_FILE_TYP: tokens.signed_file,
+        signed_file.TYP: tokens.signed_file,
         "JWT": certificate.token,
         None: certificate.token,
     }
@@ -80,6 +81,13 @@ def is_feed_line(line: bytes) -> bool:
     members = _members(line, dumps.MAX_LINE_BYTES)
     entry = {"index", "leaf_hash"} <= members and "proof" not in members
     return entry or ({"next", "size"} <= members and "entries" not in members)
+
+
+def both(signature: Verdict, dump: Verdict) -> Verdict:
+    """Of a dump beside which a signature stands that holds: what is said of both."""
+    value = Value.SIGNATURE_VALID if dump.value is Value.NOT_CHECKED else dump.value
+    checked = (*signature.checked, *dump.checked)
+    return replace(dump, value=value, checked=checked, says={**signature.says, **dump.says})
 
 
 def unknown() -> RequestRejected:

@@ -15,6 +15,7 @@ from verifier.model.certificate import CertificateFields, CertificateKind
 from verifier.model.delivery import PlatformSlug
 from verifier.model.ledger import Checkpoint
 from verifier.signatures.jws import VerificationKey
+from verifier.signed_file import Contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,6 @@ class Reading:
     platform: PlatformSlug
     kind: CertificateKind
     fields: CertificateFields
-
-
-@dataclass(frozen=True, slots=True)
-class Companion:
-    """A file beside a signature, by its digest."""
-
-    sha256: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ class Given:
     entry: bytes | None = None
     register: Register | None = None
     readings: Sequence[Reading] = ()
-    companion: Callable[[], Companion | None] = field(default=lambda: None)
+    companion: Callable[[], Contents | None] = field(default=lambda: None)
 
     @property
     def log_keys(self) -> list[NoteKey]:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from verifier import offline
+from verifier import signed_file as signed_files
 from verifier.errors import LedgerRefused, RequestRejected, SignatureRejected
 from verifier.model.time import iso
 from verifier.signatures import jws, status_list, strict_json
@@ -14,10 +15,9 @@ from verifier.verifying.given import Given, signed_checkpoint
 from verifier.verifying.proofs import Inclusion, entry_bytes, read_proof
 from verifier.verifying.verdict import Kind, Point, Value, Verdict
 
-SIGNED_FILE_TYP: Final = "signed-file+jwt"
 MAX_BYTES: Final = 1 << 20
 _NO_KEYS: Final = "no keys were given (--jwks)"
-_OF_A_FILE: Final = ("kind", "name", "sha256", "size", "after", "next")
+_OF_A_FILE: Final = ("aud", "kind", "name", "sha256", "size", "after", "next")
 
 
 def unverified(token: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def signed_file(text: str, given: Given) -> Verdict:
         says = _of_file(unverified(text))
         return Verdict(Kind.SIGNED_FILE, Value.NOT_CHECKED, (), points, says, _NO_KEYS)
     try:
-        claims = offline.verified(text, SIGNED_FILE_TYP, given.keys)
+        claims = offline.verified(text, signed_files.TYP, given.keys)
     except SignatureRejected as error:
         reason = f"the signature of the file fails at: {error.step}"
         return Verdict(Kind.SIGNED_FILE, Value.INVALID, (), points, {}, reason)
@@ -147,9 +147,10 @@ def signed_file(text: str, given: Given) -> Verdict:
         reason = "the file itself does not stand beside its signature"
         checked = (Point.SIGNATURE,)
         return Verdict(Kind.SIGNED_FILE, Value.SIGNATURE_VALID, checked, (Point.FILE,), says, reason)
-    if (claims.get("sha256"), claims.get("size")) != (found.sha256, found.size):
-        reason = "the file is not the one that was signed"
-        return Verdict(Kind.SIGNED_FILE, Value.INVALID, (Point.SIGNATURE,), (), says, reason)
+    try:
+        signed_files.check(text, found, given.keys)
+    except RequestRejected as error:
+        return Verdict(Kind.SIGNED_FILE, Value.INVALID, (Point.SIGNATURE,), (Point.FILE,), says, error.detail)
     return Verdict(Kind.SIGNED_FILE, Value.VALID, points, (), says)
 
 
