@@ -96,6 +96,10 @@ async def fill(world: World) -> None:
     await world.accounts.freeze(frozen)
     await about_people(world, *people)
     await world.store.disclose([await world.learner(first)], "bureau", "feed", "record")
+    for gone in (person(7, "李强"), person(8, "吴芳")):
+        await world.employ(FACTORY, gone)
+        asked = {"id_number": gone.id_number, "purpose": "已核验身份证", "operator": "赵"}
+        await world.operations.run("learner erase", {**asked, "reason": "本人要求", "apply": "yes"})
     later()
     await world.store.write(Intake, lambda tx: further(tx, world))
     await world.settle()

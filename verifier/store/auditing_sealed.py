@@ -10,6 +10,7 @@ from verifier.errors import ConfigurationError
 from verifier.store import tables
 from verifier.store.auditing_derived import Derived, Row
 from verifier.store.erased import gone_without_word
+from verifier.store.tables_erasing import erasures
 
 _ALTERED = b"\xff"
 """Stands for what does not open; nothing is sealed that is no text."""
@@ -64,6 +65,12 @@ class Sealed(Derived):
             place = ("signal_closings.sealed_reason", row["signal_id"])
             if not self._opened(row["learner_id"], row["sealed_key"], place, row["sealed_reason"]):
                 yield f"signal_closings {row['signal_id']}"
+        for row in self.pieces(select(erasures), [erasures.c.learner_id]):
+            place = ("erasures.sealed_reason", row["learner_id"])
+            wrapped = row["sealed_key"]
+            # Why somebody was erased is never emptied.
+            if wrapped is None or not self._opened(None, wrapped, place, row["sealed_reason"]):
+                yield f"erasures {row['learner_id']}"
 
     def _opened(
         self, learner: str | None, wrapped: bytes | None, place: tuple[str, str], sealed: bytes | None

@@ -67,7 +67,6 @@ COVERED_BY: Final[Mapping[str, str]] = {
 EMPTIED: Final[Mapping[str, frozenset[str]]] = {
     "learners": frozenset({"sealed_key"}),
     "facts": frozenset({"sealed_key"}),
-    "erasures": frozenset({"sealed_key"}),
     "signal_closings": frozenset({"sealed_key"}),
     "deliveries": frozenset({"sealed_body"}),
     "documents": frozenset({"sealed_content"}),
