@@ -65,13 +65,10 @@ COVERED_BY: Final[Mapping[str, str]] = {
 """By what an edit of each table is found out."""
 
 EMPTIED: Final[Mapping[str, frozenset[str]]] = {
-    "learners": frozenset({"sealed_key"}),
     "facts": frozenset({"sealed_key"}),
     "signal_closings": frozenset({"sealed_key"}),
-    "deliveries": frozenset({"sealed_body"}),
-    "documents": frozenset({"sealed_content"}),
 }
-"""Columns that may lawfully be emptied; any other value in place of theirs is found out."""
+"""Columns that may be emptied without word; any other value in place of theirs is found out."""
 
 FREE: Final[Mapping[str, frozenset[str]]] = {
     "evidence": frozenset({"evidence_id"}),
