@@ -20,7 +20,7 @@ from verifier.model.person import Uscc
 from verifier.ports.reading import FeedEntry
 from verifier.signatures import sdjwt
 from verifier.signatures.sdjwt import parse_disclosure, split
-from verifier.store import auditing, session
+from verifier.store import session
 from verifier.store.access import Access
 from verifier.store.intake import Intake, Roster
 from verifier.store.store import Store
@@ -195,7 +195,7 @@ async def test_lists_longer_than_a_statement_takes_are_read_in_pieces(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "CHUNK", 3)
-    monkeypatch.setattr(auditing, "PIECE", 4)
+    monkeypatch.setattr(session, "PIECE", 4)
     people = [person(number, "张三") for number in range(10)]
     await world.employ(FACTORY, *people)
     items = [

@@ -119,7 +119,8 @@ def decisions(tx: AuditTransaction) -> Iterator[Finding]:
         except ValueError:
             expected = None  # the row is altered, which its evidence shows
         if found.record_kind != expected:
-            yield Finding("record_missing", f"decisions {found.decision_id}")
+            kind = "record_missing" if found.record_kind is None else "record_disagrees"
+            yield Finding(kind, f"decisions {found.decision_id}")
         last = found.record_kind or last
 
 

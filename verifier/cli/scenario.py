@@ -184,6 +184,6 @@ ROWS: tuple[Row, ...] = (
     Row(
         "row-altered",
         "数据库副本：一行用SQL改成“准予”",
-        "副本：row_altered、slot_without_grant；原库：0处不一致",
+        "副本：record_disagrees、row_altered、slot_without_grant；原库：0处不一致",
     ),
 )
