@@ -28,6 +28,8 @@ from verifier.merging import Finding
 from verifier.model.facts import Source
 from verifier.model.person import LearnerId
 
+pytestmark = pytest.mark.untraced
+
 OLD, NEW = person(1, "阿依古丽·买买提"), person(2, "阿依古丽")
 Cause = Callable[[World], Awaitable[object]]
 

@@ -32,6 +32,8 @@ from tests.functional.world import FACTORY, Installation, over
 from verifier.cli import checking
 from verifier.cli.simulator import person
 
+pytestmark = pytest.mark.untraced
+
 PEOPLE = [person(serial, "阿依古丽") for serial in range(30)]
 
 ACKNOWLEDGES_EARLY = """

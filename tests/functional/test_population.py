@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.functional.world import World
 from tests.population import Form, compared, made_up, run, seeded, shown, sound
+
+pytestmark = pytest.mark.untraced
 
 
 async def test_of_2000_people_nobody_is_merged_missed_or_granted_twice(small_world: World) -> None:

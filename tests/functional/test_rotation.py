@@ -192,6 +192,7 @@ async def pushed(world: World, number: str, who: Person) -> None:
     await patiently(lambda: world.complete(number, who))
 
 
+@pytest.mark.untraced
 async def test_64_first_completions_of_one_person_make_one_learner_in_whatever_phase_they_come(
     turned: World,
 ) -> None:
@@ -479,6 +480,7 @@ async def test_rows_that_somebody_put_back_are_dropped_before_the_rotation_ends(
 ACTS = st.lists(st.sampled_from(["pepper", "master", "first", "second", "third"]), max_size=30)
 
 
+@pytest.mark.untraced
 @given(acts=ACTS)
 @settings(
     max_examples=10,
