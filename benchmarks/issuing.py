@@ -30,6 +30,7 @@ from verifier import evaluator
 from verifier.batching import Pen
 from verifier.cli.simulator import Person, person
 from verifier.issuer import Issuer
+from verifier.loops import collect_seldom
 from verifier.merkle import Frontier, coordinates, inclusion_proof
 from verifier.model.ledger import NodeReader
 from verifier.ports.issuing import Issuable, IssuingTransaction
@@ -317,4 +318,5 @@ def _table(figures: Sequence[Figure]) -> Table:
 
 
 if __name__ == "__main__":
+    collect_seldom()  # as the service does
     sys.exit(main(sys.argv[1:]))

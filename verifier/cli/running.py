@@ -11,6 +11,7 @@ import signal
 from verifier import keyfiles
 from verifier.app import compose
 from verifier.cli import demo as demonstration
+from verifier.loops import collect_seldom
 from verifier.settings import Settings
 
 
@@ -25,6 +26,7 @@ async def serve(settings: Settings, _: argparse.Namespace) -> int:
     service = compose(settings)
     try:
         address = await service.start()
+        collect_seldom()
         print(f"listening on {address}", flush=True)
         await stopped.wait()
     finally:
