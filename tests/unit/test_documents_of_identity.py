@@ -151,6 +151,10 @@ def test_any_claims_are_read_or_refused_and_never_repaired(kind: ClaimedKind, ra
     assert read(kind, number, given_country) == found
 
 
+def test_three_letters_and_twelve_digits_are_a_foreigners_card() -> None:
+    assert identity.any_document("KAZ310190010101", today=TODAY) == read("foreign_card", "KAZ310190010101")
+
+
 @given(PERMITS | NEW_CARDS | OLD_CARDS | BODIES.map(with_check))
 def test_a_list_that_names_no_kind_is_read_by_the_form_of_the_number(number: str) -> None:
     kind = "resident_id" if len(number) == 18 else "foreign_card"
