@@ -36,6 +36,8 @@ from verifier.model.delivery import ItemState
 from verifier.operations import SourceForm
 from verifier.signatures.jws import Algorithm, SigningKey
 
+pytestmark = pytest.mark.untraced
+
 COMPROMISED, SUPERSEDED = 1, 4
 LEAF: Final = "xzy-2021"
 END: Final = datetime(2049, 12, 31, tzinfo=UTC)

@@ -20,6 +20,8 @@ from tests.functional.world import Installation
 from verifier.app import Service
 from verifier.cli.simulator import ChinaVocationalTraining, Course, NewOccupation, person
 
+pytestmark = pytest.mark.untraced
+
 Headers = dict[str, str]
 Change = Callable[[Headers, bytes], tuple[Headers, bytes]]
 

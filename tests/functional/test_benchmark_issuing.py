@@ -10,6 +10,8 @@ import pytest
 from benchmarks import issuing
 from benchmarks.issuing import Figure
 
+pytestmark = pytest.mark.untraced
+
 PAGE = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 

@@ -7,9 +7,13 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.chaos_feed import Figures, Load, compare, run
 from tests.functional.world import Installation, World
 from verifier.store.engine import Database
+
+pytestmark = pytest.mark.untraced
 
 LOAD = Load(entries=2500, people=3, every=30.0, page=400)
 SPOILT = {

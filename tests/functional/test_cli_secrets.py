@@ -240,6 +240,7 @@ def wait_for(text: str, started: Process) -> None:
 ROTATE = ("-m", "verifier", "secrets", "rotate", "pepper")
 
 
+@pytest.mark.untraced
 def test_killed_anywhere_a_rotation_goes_on_where_it_was(tmp_path: Path, place: Place) -> None:
     asyncio.run(populated(place.directory, place.installation, 3_000))
     [(learners,)] = place.sql("select count(*) from learners")

@@ -71,6 +71,7 @@ async def test_one_other_expectation_and_the_exit_status_is_1(
     assert "1/2 与预期相符" in capsys.readouterr().out
 
 
+@pytest.mark.untraced
 async def test_a_service_that_takes_any_signature_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +166,7 @@ def test_what_an_earlier_one_left_is_deleted_but_not_what_a_link_points_to(tmp_p
     assert (elsewhere / "kept").exists()
 
 
+@pytest.mark.untraced
 def test_as_a_command_it_ends_by_itself_with_once(tmp_path: Path) -> None:
     done = subprocess.run(
         command(tmp_path / "d", "--once"), capture_output=True, text=True, timeout=60, check=False
@@ -173,6 +175,7 @@ def test_as_a_command_it_ends_by_itself_with_once(tmp_path: Path) -> None:
     assert "✓ 全部核验通过" in done.stdout
 
 
+@pytest.mark.untraced
 async def test_it_stays_up_until_it_is_told_to_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

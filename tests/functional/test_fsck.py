@@ -17,6 +17,8 @@ from verifier.cli.simulator import person
 from verifier.erasing import Terms
 from verifier.operations import SourceForm
 
+pytestmark = pytest.mark.untraced
+
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明")
 

@@ -15,6 +15,8 @@ from verifier.model.delivery import DeliveryOutcome, DeliveryState
 from verifier.preparing import Prepared
 from verifier.store.group import GroupCommit
 
+pytestmark = pytest.mark.untraced
+
 
 class Ledger:
     """Counts transactions; poisonous items make theirs fail."""

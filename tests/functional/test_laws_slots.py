@@ -21,6 +21,8 @@ from verifier.cli.simulator_personnel import NationalPersonnel
 from verifier.cli.simulator_statements import SkillMaster
 from verifier.errors import Code, Conflict
 
+pytestmark = pytest.mark.untraced
+
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明")
 

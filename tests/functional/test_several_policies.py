@@ -23,6 +23,8 @@ from verifier.pipeline import Rulebook
 from verifier.policy import Policy, load
 from verifier.settings import Settings
 
+pytestmark = pytest.mark.untraced
+
 WORKER = person(7, "阿依古丽·买买提")
 PARAMETERS: Final = Settings().policy.parent
 MAIN: Final = Settings().policy.read_text(encoding="utf-8")

@@ -20,6 +20,8 @@ from verifier.policy import Policy, load
 from verifier.ports.sweeping import SweepingTransaction
 from verifier.settings import Settings
 
+pytestmark = pytest.mark.untraced
+
 T = TypeVar("T")
 MAIN: Final = Settings().policy.read_text(encoding="utf-8")
 PEOPLE: Final = [person(serial, "学员甲") for serial in range(20, 27)]

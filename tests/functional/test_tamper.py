@@ -17,6 +17,8 @@ from verifier.store import coverage
 from verifier.store.columns import metadata
 from verifier.store.tables import APPEND_ONLY, NOT_EVIDENCE
 
+pytestmark = pytest.mark.untraced
+
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "auditor.md"
 
 

@@ -29,6 +29,8 @@ from verifier.settings import Settings
 from verifier.web.metrics import Metrics
 from verifier.witnesses import Witness, WitnessWorker
 
+pytestmark = pytest.mark.untraced
+
 LI = person(1, "阿依古丽·买买提")
 NAME = "audit.test.invalid/w1"
 
