@@ -242,7 +242,7 @@ ROTATE = ("-m", "verifier", "secrets", "rotate", "pepper")
 
 @pytest.mark.untraced
 def test_killed_anywhere_a_rotation_goes_on_where_it_was(tmp_path: Path, place: Place) -> None:
-    asyncio.run(populated(place.directory, place.installation, 3_000))
+    asyncio.run(populated(place.directory, place.installation, 1_500))
     [(learners,)] = place.sql("select count(*) from learners")
     before = place.sql("select distinct learner_id from identifiers order by learner_id")
     # Without a service: the command itself is killed while it fills in.

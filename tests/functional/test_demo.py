@@ -62,6 +62,7 @@ def test_codes_and_ids_are_valid_and_nobodys() -> None:
     assert len({one.id_number for one in people}) == len(people)
 
 
+@pytest.mark.untraced
 async def test_one_other_expectation_and_the_exit_status_is_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +82,7 @@ async def test_a_service_that_takes_any_signature_is_found_out(
     assert "1/2 与预期相符" in capsys.readouterr().out
 
 
+@pytest.mark.untraced
 async def test_a_record_that_cannot_be_proven_makes_the_exit_status_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,8 +23,6 @@ from verifier.issuer import STATUS_TTL, Issuer, IssuerKeys
 from verifier.kept import CheckpointFile
 from verifier.ports.issuing import IssuingTransaction
 
-pytestmark = pytest.mark.untraced
-
 T = TypeVar("T")
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明")

@@ -39,6 +39,8 @@ from verifier.settings import Settings
 from verifier.store.engine import FileLock
 from verifier.workers import Crew, Worker
 
+pytestmark = pytest.mark.untraced
+
 PEOPLE = [person(serial, "阿依古丽") for serial in range(10)]
 
 
