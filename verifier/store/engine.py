@@ -209,7 +209,8 @@ async def _translated(running: Awaitable[T]) -> T:
 def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
     engine = create_async_engine(
         url,
-        pool_size=1 if writing else 4,
+        # Ten workers look by themselves beside the requests; when a service starts, all of them at once.
+        pool_size=1 if writing else 12,
         max_overflow=0,
         pool_timeout=30 if writing else 1,
         # What a failure says goes into logs, and parameters hold personal data.
