@@ -25,14 +25,13 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from verifier import ledger, offline
-from verifier.errors import Code, ConfigurationError, LedgerRefused, RequestRejected, SignatureRejected
+from verifier.errors import Code, LedgerRefused, RequestRejected, SignatureRejected
 from verifier.merkle import Frontier, leaf_hash, verify_consistency
 from verifier.model.ledger import HASH_BYTES, Checkpoint
 from verifier.signatures import sdjwt, strict_json
 from verifier.signatures.jws import VerificationKey
 
 MAX_LINE_BYTES: Final = 1 << 20
-_ED25519: Final = b"\x01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,23 +126,6 @@ class Taken:
 
 _entry: Final = msgspec.json.Decoder(Entry)
 _end: Final = msgspec.json.Decoder(End)
-
-
-def log_key(text: str) -> tuple[str, Ed25519PublicKey]:
-    """A log's name and key, from ``name+id+base64(0x01 || key)`` (C2SP signed-note).
-
-    Raises:
-        ConfigurationError: KEY_REFUSED.
-    """
-    try:
-        name, _, encoded = text.strip().split("+", 2)
-        material = base64.b64decode(encoded, validate=True)
-        key = Ed25519PublicKey.from_public_bytes(material.removeprefix(_ED25519))
-        if ledger.verifier_key(name, key) == text.strip():
-            return name, key
-    except (ValueError, LedgerRefused):
-        pass  # as refused as one whose id is another key's
-    raise ConfigurationError(Code.KEY_REFUSED, "not a log's key as name+id+base64", pointer="vkey")
 
 
 def check(

@@ -27,6 +27,7 @@ from verifier.app import Service
 from verifier.cli import feed_client, following, parser
 from verifier.cli.feed_client import address
 from verifier.cli.simulator import person
+from verifier.cosigning import cosigner_key
 from verifier.errors import Code, ConfigurationError, Unavailable, VerifierError
 from verifier.keyfiles import checkpoint_keys, pem, write_secret
 from verifier.ledger import verifier_key
@@ -424,7 +425,8 @@ async def test_a_log_has_one_name_and_perhaps_several_keys(told: Told, tmp_path:
     new = verifier_key(NAME, Ed25519PrivateKey.generate().public_key())
     assert await pull(told.base, tmp_path, str(tmp_path / "copy"), "--vkey", new) == 0
     stranger = verifier_key("other", LOG_KEY.public_key())
-    for wrong in (stranger, str(tmp_path / "no-such-file")):
+    witness = cosigner_key(NAME, LOG_KEY.public_key())
+    for wrong in (stranger, witness, str(tmp_path / "no-such-file")):
         with pytest.raises(ConfigurationError):
             await pull(told.base, tmp_path, str(tmp_path / "copy"), "--vkey", wrong)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.unit.feed_log import LOG_KEY, NAME, NOW, RECORD_KEY, TRUST, Log, signed_record, some, written
 from verifier import ledger
-from verifier.errors import Code, ConfigurationError, LedgerRefused
-from verifier.following import Cursor, End, Taken, Trust, check, check_cursor, dumped, loaded, log_key
+from verifier.errors import Code, LedgerRefused
+from verifier.following import Cursor, End, Taken, Trust, check, check_cursor, dumped, loaded
 from verifier.merkle import Frontier
 from verifier.signatures.jws import Algorithm, SigningKey
 
@@ -238,15 +238,3 @@ def test_a_cursor_that_stands_on_nothing_is_refused() -> None:
         with pytest.raises(LedgerRefused):
             check_cursor(cursor, TRUST)
     check_cursor(Cursor(), TRUST)
-
-
-def test_a_logs_key_is_read_in_its_one_form() -> None:
-    text = ledger.verifier_key(NAME, LOG_KEY.public_key())
-    name, key = log_key(f"{text}\n")
-    assert (name, key) == (NAME, LOG_KEY.public_key())
-    other = ledger.verifier_key("other", LOG_KEY.public_key())
-    mixed = "+".join([text.split("+", 1)[0], other.split("+", 1)[1]])
-    for wrong in ("", "x", "a+b+c", "a+b+AAAA", mixed, text[:-2], text.replace("+", " ", 1)):
-        with pytest.raises(ConfigurationError) as error:
-            log_key(wrong)
-        assert error.value.code is Code.KEY_REFUSED

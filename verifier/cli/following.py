@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import random
-import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -21,8 +20,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from verifier import copying, following, keyfiles
+from verifier import copying, cosigning, following, keyfiles
 from verifier.app import now
+from verifier.cli.authorities import trusted_authorities
 from verifier.cli.feed_client import Account, Busy, FeedClient, address
 from verifier.errors import CATALOGUE, Code, ConfigurationError, LedgerRefused, Unavailable
 from verifier.following import Cursor, Trust
@@ -104,7 +104,7 @@ async def pull(_: Settings, arguments: argparse.Namespace) -> int:
     """Take over what there is; 1 if anything does not check out, and then nothing of it was kept."""
     base = address(arguments.source)
     account = Account(base, arguments.client, _key(arguments.key), arguments.audience or base)
-    trust, trusted, tally = _trust(arguments), _authorities(arguments.ca), Tally()
+    trust, trusted, tally = _trust(arguments), trusted_authorities(arguments.ca), Tally()
     try:
         with closing(copying.opened(arguments.to)) as copy:
             cursor = copy.cursor()
@@ -192,12 +192,12 @@ def _key(path: Path) -> SigningKey:
 
 
 def _trust(arguments: argparse.Namespace) -> Trust:
-    found = [following.log_key(line) for given in arguments.vkey for line in _texts(given)]
-    origins = {origin for origin, _ in found}
-    if len(origins) != 1:
+    found = [cosigning.parse_key(line) for given in arguments.vkey for line in _texts(given)]
+    origins = {key.name for key in found}
+    if len(origins) != 1 or any(key.kind != cosigning.LOG for key in found):
         raise ConfigurationError(Code.KEY_REFUSED, "keys of one log are needed", pointer="vkey")
     published = keys.load_jwks(keyfiles.read_public(arguments.jwks))
-    return Trust(origins.pop(), [key for _, key in found], published)
+    return Trust(origins.pop(), [key.public for key in found], published)
 
 
 def _texts(given: str) -> Sequence[str]:
@@ -206,17 +206,6 @@ def _texts(given: str) -> Sequence[str]:
         return (given,)
     content = keyfiles.read_public(Path(given)).decode("utf-8", "replace")
     return [line for line in content.splitlines() if line.strip()]
-
-
-def _authorities(path: Path | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=path)
-    except OSError:
-        raise ConfigurationError(
-            Code.CONFIGURATION_INVALID, "not a file of certificates in PEM", pointer="ca"
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _say(answer: dict[str, Any], *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from verifier.cli.authorities import trusted_authorities
 from verifier.errors import AdapterError, Code, ConfigurationError, SignatureRejected, Unavailable
 from verifier.manifest import MAX_ROWS
 from verifier.ports import Clock
@@ -49,7 +50,7 @@ async def pull(
         ConfigurationError: the address or the file of authorities is not acceptable.
         Unavailable: PLATFORM_UNAVAILABLE: no answer, not the agreed one, or more than the limits hold.
     """
-    base, trusted = _base(address), _trusted(authorities)
+    base, trusted = _base(address), trusted_authorities(authorities)
     found: list[Cells] = []
     timeout = aiohttp.ClientTimeout(total=SECONDS)
     try:
@@ -108,17 +109,6 @@ def _base(address: str) -> str:
             Code.CONFIGURATION_INVALID, "an https address without query is needed", pointer="pull"
         )
     return address.rstrip("/")
-
-
-def _trusted(authorities: Path | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=authorities)
-    except OSError:
-        raise ConfigurationError(
-            Code.CONFIGURATION_INVALID, "not a file of certificates in PEM", pointer="ca"
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _unavailable(detail: str) -> Unavailable:

@@ -156,7 +156,9 @@ class Database:
         await self._thread.run(self._writer.dispose())
         await self._thread.stop()
         if self._lock is not None:
+            # Once: by then the number of its handle may be another file's.
             self._lock.close()
+            self._lock = None
 
 
 def _refused(detail: str) -> ConfigurationError:
