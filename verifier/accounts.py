@@ -145,14 +145,8 @@ class AccountDesk:
         Who signed them is whoever calls to check. Every row gets its result, refused or done.
         """
         client = await self._client(asked.text(parameters, "client"))
-        try:
-            lines = json.loads(parameters.get("rows", ""))
-        except ValueError:
-            raise asked.malformed("rows") from None
-        if not isinstance(lines, list) or len(lines) > MOST_ROWS:
-            raise asked.malformed("rows")
         results = []
-        for line in lines:
+        for line in _listed(parameters, "rows"):
             at, claim_id = self.clock(), self.new_id()
             take = partial(claim_files.take, client=client, line=str(line), at=at, claim_id=claim_id)
             results.append(await claim_files.result(partial(self.units.accounting, write=True), take))
@@ -161,13 +155,7 @@ class AccountDesk:
     async def disclose(self, parameters: Parameters) -> dict[str, Any]:
         """Write down that a ``client`` is shown ``learners``, a JSON array, before a file of the feed is."""
         client = await self._client(asked.text(parameters, "client"))
-        try:
-            learners = json.loads(parameters.get("learners", ""))
-        except ValueError:
-            raise asked.malformed("learners") from None
-        if not isinstance(learners, list) or len(learners) > MOST_ROWS:
-            raise asked.malformed("learners")
-        shown = {LearnerId(str(who)) for who in learners}
+        shown = {LearnerId(str(who)) for who in _listed(parameters, "learners")}
         await self.units.disclose(shown, client.client_id, "subsidy", "feed")
         return {"disclosed": len(shown)}
 
@@ -292,3 +280,13 @@ def _by(parameters: Parameters) -> By:
         return By(parameters.get("by") or By.SUBSIDY)
     except ValueError:
         raise asked.malformed("by") from None
+
+
+def _listed(parameters: Parameters, name: str) -> list[Any]:
+    try:
+        found = json.loads(parameters.get(name, ""))
+    except ValueError:
+        raise asked.malformed(name) from None
+    if not isinstance(found, list) or len(found) > MOST_ROWS:
+        raise asked.malformed(name)
+    return found

@@ -49,10 +49,10 @@ def _signing_input(token: str) -> str:
     return sha256(token.rpartition(".")[0].encode()).hexdigest()
 
 
-def _payload(token: str, trusted: Trusted) -> dict[str, Any] | None:
+def _payload(token: str, trusted: Trusted, max_bytes: int = MAX_BYTES) -> dict[str, Any] | None:
     """The payload of a token that one of our keys signed; None if none did."""
     try:
-        parsed = jws.parse_compact(token, max_bytes=MAX_BYTES)
+        parsed = jws.parse_compact(token, max_bytes=max_bytes)
         payload: dict[str, Any] = json.loads(jws.verify(parsed, trusted.records[parsed.kid or ""]))
     except (SignatureRejected, KeyError, ValueError):
         return None
@@ -159,7 +159,7 @@ def status_lists(tx: AuditTransaction, trusted: Trusted) -> Iterator[Finding]:
 
 
 def _listed(found: AuditedStatusList, trusted: Trusted) -> bool:
-    payload = _payload_of_list(found.token or "", trusted)
+    payload = _payload(found.token or "", trusted, MAX_LIST_BYTES)
     if payload is None or found.signed_at is None or found.taken != len(found.statuses) or not found.taken:
         return False
     try:
@@ -172,12 +172,3 @@ def _listed(found: AuditedStatusList, trusted: Trusted) -> bool:
         return False
     said = (payload["sub"].rpartition("/")[2], payload["iat"])
     return bytes(expected) == packed and said == (str(found.list_id), int(found.signed_at.timestamp()))
-
-
-def _payload_of_list(token: str, trusted: Trusted) -> dict[str, Any] | None:
-    try:
-        parsed = jws.parse_compact(token, max_bytes=MAX_LIST_BYTES)
-        payload: dict[str, Any] = json.loads(jws.verify(parsed, trusted.records[parsed.kid or ""]))
-    except (SignatureRejected, KeyError, ValueError):
-        return None
-    return payload

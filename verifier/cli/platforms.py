@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from adapters import ADAPTERS
@@ -13,8 +12,7 @@ from adapters.declared import load
 from verifier import keyfiles
 from verifier.app import now
 from verifier.cli import samples, trying, trying_print
-from verifier.errors import Code, ConfigurationError
-from verifier.model.time import TimeFormat, parse_moment
+from verifier.cli.moments import moment
 from verifier.settings import Settings
 from verifier.sources import read_register
 
@@ -49,17 +47,8 @@ async def run(settings: Settings, arguments: argparse.Namespace) -> int:
     if arguments.register is not None:
         secrets_dir = arguments.secrets or settings.secrets_dir
         register, _ = read_register(replace(settings, register=arguments.register, secrets_dir=secrets_dir))
-    at = _moment(arguments.at) if arguments.at else now()
+    at = moment(arguments.at, "at") if arguments.at else now()
     trial = trying.attempt(platform, sample, register, at)
     report = trying_print.describe(trial, sample, show_personal=arguments.show_personal)
     print(json.dumps(report, ensure_ascii=False) if arguments.json else "\n".join(trying_print.lines(report)))
     return 0 if trial.good else 1
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return parse_moment(text, TimeFormat.RFC3339)
-    except ValueError:
-        raise ConfigurationError(
-            Code.CONFIGURATION_INVALID, "a time as 2021-06-01T12:00:00+08:00 is needed", pointer="at"
-        ) from None

@@ -6,7 +6,6 @@ import argparse
 import json
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +15,11 @@ from adapters import china_vocational_training, new_occupation, skill_master
 from adapters.declared.platform import DeclaredPlatform
 from verifier import keyfiles, verifying
 from verifier.app import now, profiles
+from verifier.cli.moments import moment
 from verifier.cosigning import parse_key
 from verifier.errors import Code, ConfigurationError, RequestRejected
 from verifier.keyring import PUBLIC, Register, load_register
 from verifier.model.certificate import CertificateKind
-from verifier.model.time import TimeFormat, parse_moment
 from verifier.settings import Settings
 from verifier.signatures import keys
 from verifier.signed_file import SUFFIX, Contents, contents
@@ -109,7 +108,7 @@ def _look(path: Path, given: Given) -> Verdict:
 def _given(settings: Settings, arguments: argparse.Namespace) -> Given:
     register: Path | None = arguments.register
     return Given(
-        now=_moment(arguments.at) if arguments.at else now(),
+        now=moment(arguments.at, "at") if arguments.at else now(),
         keys=None if arguments.jwks is None else keys.load_jwks(keyfiles.read_public(arguments.jwks)),
         status=None if arguments.status is None else _text(arguments.status),
         note_keys=[parse_key(_vkey(one)) for one in arguments.vkey],
@@ -133,15 +132,6 @@ def _text(path: Path) -> str:
 
 def _vkey(given: str) -> str:
     return given if "+" in given else _text(Path(given))
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return parse_moment(text, TimeFormat.RFC3339)
-    except ValueError:
-        raise ConfigurationError(
-            Code.CONFIGURATION_INVALID, "a moment with its offset is needed (RFC 3339)", pointer="at"
-        ) from None
 
 
 def _no_secret(name: str) -> bytes:
