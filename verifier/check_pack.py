@@ -26,11 +26,10 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, utils
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 Json = dict[Any, Any]
 BROKEN: Final = (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, OSError,
-    zlib.error, zipfile.BadZipFile, UnsupportedAlgorithm, InvalidTag, InvalidSignature)  # fmt: skip
+ ImportError, zlib.error, zipfile.BadZipFile, UnsupportedAlgorithm, InvalidTag, InvalidSignature)  # fmt: skip
 STEPS: Final = {"release": {"claimed", "owed"}, "paid": {"claimed"}, "returned": {"paid", "owed"}}
 TYPES: Final = {"record": "dc+sd-jwt", "outcome": "objection-outcome+jwt", "status": "statuslist+jwt"}
 CHECKED, IDS = {"jws", "xapi"}, {"fact_id", "decision_id", "claim_id", "step"}
@@ -159,12 +158,11 @@ class _Check:  # one pack, and what was found in it
                 self.kept[kind][line["id"]] = line
 
     def _unsealed(self) -> Iterator[bytes]:
-        key, suite = self.trust.private_key, Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
         for name in sorted(name for name in self.said["members"] if name.startswith("sealed/")):
-            self.counts["not_checked"]["encrypted_member"] += not key
-            if key:
+            self.counts["not_checked"]["encrypted_member"] += not self.trust.key
+            if self.trust.key:
                 info = f"{self.said['format']}\n{self.said['pack']}\n{name}\n".encode()
-                yield from suite.decrypt(self.pack.read(name), key, info).splitlines()
+                yield from self.trust.suite.decrypt(self.pack.read(name), self.trust.key, info).splitlines()
 
     def _root(self, line: Json) -> None:
         digests, entry = sorted(map(bytes.fromhex, line["digests"])), self.entries[line["at"]]
@@ -208,7 +206,7 @@ class _Check:  # one pack, and what was found in it
         self._expect(told.items() <= entry.items() and pins == said["policy"], "record_disagrees", where)
         self._expect({pins["parameters"], pins["register"]} <= self.adopted.keys(), "pins_not_adopted", where)
         self.month[where], self.told[where] = (trace["learner_id"], trace["entitlement"]), told
-        if self.trust.private_key:
+        if self.trust.key:
             self._personal(where, said, trace)
 
     def _personal(self, where: str, said: Json, trace: Json) -> None:
@@ -237,7 +235,7 @@ class _Check:  # one pack, and what was found in it
 
     def _whole(self) -> None:
         within = range(self.said["first"], 0 if self.said["narrowed"] else self.said["last"] + 1)
-        for digest, index in self.under.items() if self.trust.private_key else ():
+        for digest, index in self.under.items() if self.trust.key else ():
             self._expect(index not in within, "row_missing", f"{index} {digest[:16]}")
         for index, entry in sorted(self.entries.items()):
             self._expect(entry.get("holds", entry["kind"] != "evidence"), "evidence_altered", index)
@@ -261,7 +259,7 @@ class _Check:  # one pack, and what was found in it
             self._expect(self.newest.get(month) == (record, "granted"), "claim_on_no_current_grant", claim)
             self._expect(month not in self.held, "month_claimed_twice", claim)
             self.held[month], self.state[claim] = claim, "claimed"
-            if self.trust.private_key:
+            if self.trust.key:
                 row, paid = self.rows["claims"][f"{claim}/claim"], self.kept["payment"][claim]
                 told = self.told[record] | {"payment_reference": row["payment_reference"]}
                 same = told.items() <= paid.items() and row["record_id"] == record
@@ -278,20 +276,22 @@ def main() -> int:
     parser.add_argument("pack", type=Path)
     for name, form in (("ledger-key", str), ("record-key", str), ("checkpoint", Path), ("witness", str)):
         parser.add_argument(f"--{name}", action="append", default=[], type=form, help="repeatable")
-    parser.add_argument("--private-key", type=Path, help="the auditor's, for the encrypted part")
+    parser.add_argument("--private-key", dest="key", type=Path, help="the auditor's, for the encrypted part")
     parser.add_argument("--json", action="store_true", help="in one line")
     given = parser.parse_args()
     if not (given.ledger_key and given.record_key and (given.checkpoint or given.witness)):
         parser.error("needed from outside the pack: ledger-key, record-key, and checkpoint or witness")
     try:
-        pem = given.private_key and given.private_key.read_bytes()
-        given.private_key = pem and serialization.load_pem_private_key(pem, None)
+        if given.key:
+            from cryptography.hazmat.primitives import hpke  # noqa: PLC0415 - an old cryptography has none
+
+            given.suite = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+            given.key = serialization.load_pem_private_key(given.key.read_bytes(), None)
         check = _Check(zipfile.ZipFile(given.pack), given)
     except BROKEN as error:
-        parser.error(f"a file cannot be read: {type(error).__name__}")
+        parser.error(f"a file or a module cannot be read: {type(error).__name__}")
     told = {name: check.said.get(name) for name in ("origin", "size", "first", "last", "narrowed")}
-    told |= {name: dict(counts) for name, counts in check.counts.items()}
-    told["findings"] = [{"kind": kind, "where": where} for kind, where in check.findings]
+    told |= check.counts | {"findings": [{"kind": kind, "where": where} for kind, where in check.findings]}
     print(json.dumps(told, ensure_ascii=False, indent=None if given.json else 1))
     return 1 if check.findings else 0
 

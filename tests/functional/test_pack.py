@@ -8,6 +8,8 @@ import base64
 import json
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -444,6 +446,25 @@ async def test_a_certificate_that_cannot_be_found_any_more_is_counted_with_its_r
 
 
 # --- the script itself
+
+
+def test_a_cryptography_that_is_too_old_is_told_and_is_no_finding(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['cryptography.hazmat.primitives.hpke'] = None\n"
+    )
+    pack_file, private = tmp_path / "pack.zip", tmp_path / "private.pem"
+    pack_file.write_bytes(case.whole)
+    private.write_bytes(b"not looked at")
+    outside = ["--ledger-key", case.trust.ledger_key, "--record-key", case.trust.record_keys[0]]
+    done = subprocess.run(
+        [sys.executable, CHECKER, pack_file, *outside, "--witness", "x", "--private-key", private],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "ModuleNotFoundError" in done.stderr
 
 
 def test_the_checker_stays_short_and_knows_nothing_of_the_service() -> None:
