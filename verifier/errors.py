@@ -305,7 +305,7 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.CERTIFICATE_CLAIMS_INVALID: _said(_P, "证书内容缺项或类型不符，请按规范重新签发。", "The certificate's claims are incomplete or of the wrong type: issue it again as specified."),
     Code.CERTIFICATE_MISMATCH: _said(_P, "报文与证书内容不一致，以证书为准，请更正报文。", "The message and the certificate differ; the certificate counts: correct the message."),
     Code.CERTIFICATE_NOT_YET_VALID: _said(_P, "证书签发时间或结业时间晚于当前时间，请核对时钟。", "The certificate's issue or completion time lies in the future: check the clock."),
-    Code.IDENTIFIER_INVALID: _said(_P, "证件号码不符合规则（长度、字符或校验码），请更正后重新推送。", "The id number breaks its rule (length, characters or check digit): correct it and push again."),
+    Code.IDENTIFIER_INVALID: _said(_P, "证件号码不符合规则（长度、字符或校验码），请更正后重新提交。", "The id number breaks its rule (length, characters or check digit): correct it and send it again."),
     Code.IDENTITY_WEAK: _said(_P, "证书没有证件号码（只有手机号、平台账号、出生日期等），不能确定为何人，已转人工复核；请补充证件号码后重新推送，或等待复核。", "The certificate has no id number (only a phone, an account, a birth date or the like), so it names nobody for certain and went to review: add the id number and push again, or wait."),
     Code.NAME_INVALID: _said(_P, "姓名为空、过长或含有不允许的字符，请更正后重新推送。", "The name is empty, too long or holds characters that are not allowed: correct it and push again."),
     Code.USCC_INVALID: _said(_E, "统一社会信用代码不符合规则，请更正。", "The unified social credit code breaks its rule: correct it."),
