@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar, cast
 
 from verifier.model.decision import Case, Entitlement, Holding
 from verifier.model.facts import (
@@ -23,6 +24,30 @@ from verifier.model.facts import (
 )
 from verifier.model.person import LearnerId
 
+Kind = TypeVar(
+    "Kind",
+    CompletionFact,
+    ContestFact,
+    EmployerChoiceFact,
+    EmploymentFact,
+    HoldFact,
+    NameDecisionFact,
+    ObjectionFact,
+    ReleaseFact,
+)
+
+
+class _Kinds:
+    """A learner's facts by their kind: one look at each."""
+
+    def __init__(self, facts: Sequence[AnyFact]) -> None:
+        self._found: dict[type[AnyFact], list[AnyFact]] = {}
+        for fact in facts:
+            self._found.setdefault(type(fact), []).append(fact)
+
+    def __call__(self, kind: type[Kind]) -> tuple[Kind, ...]:
+        return tuple(cast("list[Kind]", self._found.get(kind, ())))
+
 
 def assemble(
     learner: LearnerId,
@@ -40,14 +65,16 @@ def assemble(
         learner: whose case it is.
         as_of: aware UTC.
         facts: current facts about the learner, and about those merged into it, sorted by id.
-        organisations: current admissions and scope declarations, of any enterprise, sorted by id.
+        organisations: current admissions and scope declarations, of the learner's employers at least,
+            sorted by id.
         revoked: revocations by issuer, number scope and number.
         holding: the live grant.
         merged_into: the learner under whom the person is judged, where that is another one.
         others: other entitlements of which there is one.
     """
-    completions = tuple(fact for fact in facts if isinstance(fact, CompletionFact))
-    employments = tuple(fact for fact in facts if isinstance(fact, EmploymentFact) and not fact.withdrawn)
+    of = _Kinds(facts)
+    completions = of(CompletionFact)
+    employments = tuple(fact for fact in of(EmploymentFact) if not fact.withdrawn)
     employers = {fact.uscc for fact in employments}
     withdrawn: dict[FactId, FactId] = {}
     for fact in completions:
@@ -67,14 +94,14 @@ def assemble(
         scopes=tuple(
             fact for fact in organisations if isinstance(fact, ScopeFact) and fact.uscc in employers
         ),
-        employer_choices=tuple(fact for fact in facts if isinstance(fact, EmployerChoiceFact)),
-        name_decisions=tuple(fact for fact in facts if isinstance(fact, NameDecisionFact)),
+        employer_choices=of(EmployerChoiceFact),
+        name_decisions=of(NameDecisionFact),
         recognised={},
         holding=holding,
-        contests=tuple(fact for fact in facts if isinstance(fact, ContestFact)),
-        releases=tuple(fact for fact in facts if isinstance(fact, ReleaseFact)),
-        holds=tuple(fact for fact in facts if isinstance(fact, HoldFact)),
-        objections=tuple(fact for fact in facts if isinstance(fact, ObjectionFact)),
+        contests=of(ContestFact),
+        releases=of(ReleaseFact),
+        holds=of(HoldFact),
+        objections=of(ObjectionFact),
         merged_into=merged_into,
         others=others,
     )

@@ -22,7 +22,7 @@ Whoever was merged into another learner is judged there: here it is a refusal th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -149,7 +149,8 @@ def _without_completion(case: Case, policy: Policy, pins: Pins) -> Verdict:
 
 
 def _judge(facts: ClauseFacts, policy: Policy, holding: Holding | None) -> _Judged:
-    facts = replace(facts, holding=holding)
+    if holding is not None:
+        facts = replace(facts, holding=holding)  # candidates are made as if the month were free
     parameters = policy.parameters_at(facts.day)
     results = tuple(
         ClauseResult(
@@ -327,20 +328,22 @@ def _said_outcome(outcome: Outcome) -> dict[str, str]:
     return {"answer": "met" if isinstance(outcome, Met) else "not_met", "why": outcome.why}
 
 
-def material(verdict: Verdict) -> bytes:
+def material(said: Mapping[str, Any]) -> bytes:
     """Digest of what a decision says: a new revision is recorded only when it changes.
 
     Left out are the moment, the lists of facts, who waits, and the register's digest: they may change
     without the answer changing.
 
+    Args:
+        said: the verdict's trace.
+
     Returns:
         SHA-256 (32 bytes) over canonical JSON (RFC 8785).
     """
-    said = trace(verdict)
     kept = {key: said[key] for key in ("state", "candidate", "month", "office", "dispatched_by")}
     kept["clauses"] = [
         {key: clause[key] for key in ("clause", "revision", "outcome")} for clause in said["clauses"]
     ]
     kept["pins"] = {key: said["pins"][key] for key in ("policy", "parameters")}
     kept |= {key: said[key] for key in ("merged_into",) if key in said}
-    return hashlib.sha256(strict_json.canonical(kept)).digest()
+    return hashlib.sha256(strict_json.plain(kept)).digest()

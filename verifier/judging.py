@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from verifier import eligibility
 from verifier.model.decision import Case, DecisionId, LatestDecision, Pins, State, Verdict
@@ -19,12 +21,14 @@ class Judgement:
     Attributes:
         before: the newest recorded decision, if any.
         material: digest of what the verdict says.
+        trace: the verdict as it is recorded.
     """
 
     case: Case
     before: LatestDecision | None
     verdict: Verdict
     material: bytes
+    trace: Mapping[str, Any] = field(repr=False)
 
     @property
     def changed(self) -> bool:
@@ -44,7 +48,8 @@ def judge(case: Case, before: LatestDecision | None, policy: Policy, pins: Pins)
         pins: what the decision will be said to stand on.
     """
     verdict = _verdict(case, policy, pins)
-    return Judgement(case, before, verdict, eligibility.material(verdict))
+    trace = eligibility.trace(verdict)
+    return Judgement(case, before, verdict, eligibility.material(trace), trace)
 
 
 def _verdict(case: Case, policy: Policy, pins: Pins) -> Verdict:
@@ -90,7 +95,7 @@ def decision(judgement: Judgement, at: datetime, new_id: NewId) -> NewDecision:
         state=verdict.state,
         decided_at=at,
         material=judgement.material,
-        trace=eligibility.trace(verdict),
+        trace=judgement.trace,
         completion=chosen,
         uscc=candidate.uscc if candidate else None,
         dispatched_by=verdict.dispatched_by,

@@ -351,7 +351,8 @@ def _decide_under(
     appended, taken = [], set()
     for judgement in _judged(tx, learners, policy, rulebook, at):
         who = judgement.case.learner_id
-        tx.open_reviews(who, judgement.verdict.reviews, at)
+        if judgement.verdict.reviews:
+            tx.open_reviews(who, judgement.verdict.reviews, at)
         if judgement.changed:
             appended.append(judging.decision(judgement, at, new_id))
             if (judgement.case.holding is not None) != (judgement.verdict.state is State.GRANTED):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from verifier import eligibility
 from verifier.candidates import CaseView
-from verifier.eligibility import evaluate, explain, material, trace
+from verifier.eligibility import evaluate, explain, trace
 from verifier.errors import Code, ConfigurationError, Party
 from verifier.identity import person_name
 from verifier.model.certificate import DocumentKind
@@ -58,6 +58,11 @@ SOURCE: Final = Source("test", "unit")
 E1, E2, E3 = Uscc("E1"), Uscc("E2"), Uscc("E3")
 P1, P2 = PlatformSlug("p1"), PlatformSlug("p2")
 OPEN: Final = (Recognition(date(2021, 1, 1), None, "list"),)
+
+
+def material(verdict: Verdict) -> bytes:
+    """What of a verdict makes another revision."""
+    return eligibility.material(trace(verdict))
 
 
 def done(

@@ -16,7 +16,7 @@ from verifier.merkle import EMPTY_ROOT, Frontier
 from verifier.model.ledger import Node, Tile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 # The eight inputs that implementations of RFC 6962 commonly test with, and the roots of their prefixes.
 STANDARD_INPUTS = [
@@ -420,6 +420,39 @@ def test_a_row_digest_is_what_its_documentation_says() -> None:
     values = '{"body":{"base64":"AP8="},"closed_at":null,"count":3,"open":true,"state":"刘"}'
     text = f'{{"row":{values},"table":"facts"}}'
     assert ledger.row_digest(salt, "facts", row) == sha256(salt + text.encode()).digest()
+
+
+@given(
+    st.binary(min_size=14, max_size=32),
+    st.dictionaries(
+        st.text("abz_é\U0001f600\ue000", min_size=1, max_size=4),
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**54), 2**54)
+        | st.binary(max_size=40)
+        | st.text(max_size=9),
+        max_size=6,
+    ),
+)
+def test_a_form_of_rows_digests_as_row_digest_does(
+    salt: bytes, row: dict[str, str | int | bytes | bool | None]
+) -> None:
+    def said(how: Callable[[], bytes]) -> bytes | Code:
+        try:
+            return how()
+        except LedgerRefused as error:
+            return error.code
+
+    form = ledger.RowForm("facts", list(row))
+    assert said(lambda: form.digest(salt, list(row.values()))) == said(
+        lambda: ledger.row_digest(salt, "facts", row)
+    )
+
+
+@pytest.mark.parametrize(("salt", "value"), [(bytes(15), "a"), (bytes(16), "\ud800"), (bytes(16), 2**53)])
+def test_a_form_of_rows_refuses_what_row_digest_refuses(salt: bytes, value: str | int) -> None:
+    with pytest.raises(LedgerRefused):
+        ledger.RowForm("facts", ["a"]).digest(salt, [value])
 
 
 def test_a_row_digest_depends_on_salt_table_column_value_and_type() -> None:

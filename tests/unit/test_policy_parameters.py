@@ -6,7 +6,7 @@ import inspect
 import json
 import textwrap
 from dataclasses import fields, replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, get_args
@@ -21,6 +21,7 @@ from verifier.policy import CLAUSES, Clause, ClauseFacts, load, rules, rules_fur
 from verifier.policy.clauses import Read, clause
 from verifier.policy.loader import AMOUNT_MISSING
 from verifier.policy.parameters import (
+    MOST_DAYS,
     MOST_NAMES,
     Categories,
     Courses,
@@ -219,6 +220,15 @@ def test_a_value_changes_on_the_day_it_says() -> None:
     policy = load((head + '"all_staff"' + tail).encode())
     assert policy.parameters_at(date(2021, 6, 30)).staff_scope is StaffScope.NAMED_GROUPS
     assert policy.parameters_at(date(2021, 7, 1)).staff_scope is StaffScope.ALL_STAFF
+
+
+def test_what_is_remembered_of_days_is_what_is_in_force_and_stays_bounded() -> None:
+    text = dated("staff_scope", "from = 1900-01-01\nto = 2021-06-30", "from = 2021-07-01")
+    policy = load(text.encode())
+    for number in range(MOST_DAYS + 2):
+        day = date(2021, 6, 30) + timedelta(days=number // 2 % 5 or number)
+        assert policy.parameters_at(day) == policy.parameters_at(day) == in_force(policy.schedules, day)
+        assert len(policy._known) <= MOST_DAYS
 
 
 def test_the_standard_amount_has_no_default_and_holds_only_in_its_days() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifier.errors import RequestRejected
+from verifier.errors import Code, RequestRejected
 from verifier.signatures import strict_json
 
 LIMIT = 10_000
@@ -174,3 +174,32 @@ def test_a_subclass_of_text_is_written_as_the_text(value: Any) -> None:
 def test_what_has_no_canonical_form_is_refused_as_before(value: Any) -> None:
     with pytest.raises(RequestRejected):
         strict_json.canonical(value)
+
+
+COMPOSED = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text("abzAZ_0.", max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(COMPOSED)
+def test_what_was_composed_here_is_written_alike_without_being_looked_through(value: Any) -> None:
+    def written(how: Callable[[Any], bytes]) -> bytes | Code:
+        try:
+            return how(value)
+        except RequestRejected as error:
+            return error.code
+
+    assert written(strict_json.plain) == written(strict_json.canonical)
+
+
+def test_a_lone_surrogate_has_no_canonical_form_either_way() -> None:
+    for how in (strict_json.plain, strict_json.canonical):
+        with pytest.raises(RequestRejected) as refused:
+            how({"a": "\ud800"})
+        assert refused.value.code is Code.JSON_INVALID

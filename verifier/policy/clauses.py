@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 from typing import Final, Literal
@@ -56,6 +56,7 @@ class ClauseFacts:
         hold: the reviewer's suspension that is in force.
         dispute: the worker's open objection against the month being taken.
         others: other entitlements of which the learner holds a grant that was not given back.
+        day: the completion date in Beijing, at which everything effective-dated is judged.
     """
 
     completion: CompletionFact
@@ -76,11 +77,10 @@ class ClauseFacts:
     hold: HoldFact | None = None
     dispute: ObjectionFact | None = None
     others: frozenset[Entitlement] = frozenset()
+    day: date = field(init=False)
 
-    @property
-    def day(self) -> date:
-        """The completion date in Beijing, at which everything effective-dated is judged."""
-        return beijing_date(self.completion.completed_at)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "day", beijing_date(self.completion.completed_at))
 
     @property
     def number(self) -> tuple[str, str, str]:
@@ -112,7 +112,11 @@ class ClauseFacts:
         found: set[FactId] = set()
         for read in reads:
             held = getattr(self, read)
-            found.update(fact.fact_id for fact in (held if isinstance(held, tuple) else (held,)) if fact)
+            if isinstance(held, tuple):
+                for fact in held:
+                    found.add(fact.fact_id)
+            elif held is not None:
+                found.add(held.fact_id)
         return tuple(sorted(found))
 
 

@@ -35,7 +35,7 @@ from verifier.policy.parameters import (
     Value,
     Window,
     WindowBasis,
-    in_force,
+    remembered,
 )
 from verifier.policy.rules_further import CLAUSES
 
@@ -76,6 +76,7 @@ class Policy:
     schedules: Schedules = field(repr=False)
     digest: str
     concerns: frozenset[DocumentKind] = frozenset()
+    _known: dict[date, Parameters] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def pin(self) -> str:
@@ -97,7 +98,7 @@ class Policy:
         Raises:
             ConfigurationError: POLICY_INVALID, a value is missing on that day.
         """
-        return in_force(self.schedules, day)
+        return remembered(self._known, self.schedules, day)
 
     def about(self, document: DocumentKind) -> bool:
         """Whether a certificate of this kind is any of this policy's business."""

@@ -212,6 +212,26 @@ class Parameters:
         return self._optional("names_per_number", int) or MOST_NAMES
 
 
+MOST_DAYS: Final = 1_000
+"""Days whose values are remembered: whoever sends certificates chooses the days."""
+
+
+def remembered(known: dict[date, Parameters], schedules: Schedules, day: date) -> Parameters:
+    """``in_force``, asked once for a day: people complete on few days, and are judged again and again.
+
+    Args:
+        known: what was answered before, of the same schedules.
+        schedules: every value of a policy.
+        day: the completion date, in Beijing's calendar.
+    """
+    found = known.get(day)
+    if found is None:
+        if len(known) >= MOST_DAYS:
+            known.clear()
+        found = known[day] = in_force(schedules, day)
+    return found
+
+
 def in_force(schedules: Schedules, day: date) -> Parameters:
     """The values in force on a day.
 

@@ -21,7 +21,7 @@ from verifier.errors import Code, ConfigurationError, Conflict
 from verifier.store import schema
 from verifier.store.auditing import Auditing
 from verifier.store.columns import metadata
-from verifier.store.session import plain
+from verifier.store.forms import plain
 from verifier.store.tables_issuing import ledger_head
 
 PIECES: Final[Mapping[str, int]] = {"deliveries": 100, "documents": 10}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, exists, func, select, tuple_, update
 
 from verifier.cases import assemble
 from verifier.model.decision import Case, DecisionId, Entitlement, Holding, LatestDecision, ReviewNeed, State
@@ -29,10 +29,30 @@ from verifier.signatures import strict_json
 from verifier.store import codec, tables
 from verifier.store.engine import Restart
 from verifier.store.persons import Persons
-from verifier.store.session import chunks, review_digest
+from verifier.store.session import KEYS, review_digest
 
 GRANTED, CLAIMED, PAID, CLAWBACK = "granted", "claimed", "paid", "clawback_due"
 """States of a slot. ``paid`` and ``claimed`` keep the month even when the grant is revoked."""
+
+
+_FACTS, _DECISIONS, _LATER = tables.facts.c, tables.decisions.c, tables.facts.alias("later")
+_IN_FORCE = select(tables.in_force).order_by(tables.in_force.c.name).with_for_update(read=True)
+_CURRENT = select(tables.facts).where(~exists().where(_LATER.c.supersedes == _FACTS.fact_id))
+_UNDER = _CURRENT.where(_FACTS.reference.in_(KEYS), _FACTS.kind == bindparam("kind"))
+_ABOUT = _CURRENT.where(_FACTS.learner_id.in_(KEYS))
+_OF_ENTERPRISES = _CURRENT.where(
+    _FACTS.uscc.in_(KEYS), _FACTS.kind.in_((FactKind.ADMISSION.value, FactKind.SCOPE.value))
+)
+_SLOTS = select(tables.slots).where(tables.slots.c.learner_id.in_(KEYS))
+_MINE = and_(_DECISIONS.learner_id.in_(KEYS), _DECISIONS.entitlement == bindparam("entitlement"))
+_NEWEST = select(tables.decisions).where(
+    _MINE,
+    tuple_(_DECISIONS.learner_id, _DECISIONS.revision).in_(
+        select(_DECISIONS.learner_id, func.max(_DECISIONS.revision))
+        .where(_MINE)
+        .group_by(_DECISIONS.learner_id)
+    ),
+)
 
 
 def _holder(new: NewDecision) -> dict[str, Any]:
@@ -46,6 +66,15 @@ def _holder(new: NewDecision) -> dict[str, Any]:
         "number": new.completion.number,
         "uscc": new.uscc,
     }
+
+
+def _of_employers(
+    known: Sequence[AnyFact], organisations: Mapping[Uscc, Sequence[AdmissionFact | ScopeFact]]
+) -> list[AdmissionFact | ScopeFact]:
+    """What is known of whoever lists a learner, sorted by id: of thousands of enterprises, these few."""
+    employers = {fact.uscc for fact in known if isinstance(fact, EmploymentFact)}
+    found = [fact for uscc in employers for fact in organisations.get(uscc, ())]
+    return sorted(found, key=lambda fact: fact.fact_id)
 
 
 def _given(new: NewDecision) -> list[dict[str, Any]]:
@@ -65,8 +94,7 @@ class Deciding(Persons):
         it waits for whoever decides by what was in force, and whoever comes after it sees what is: nobody
         commits a decision by a rulebook that was replaced before. (SQLite has one writer at a time.)
         """
-        table = tables.in_force
-        rows = self.connection.execute(select(table).order_by(table.c.name).with_for_update(read=True)).all()
+        rows = self.connection.execute(_IN_FORCE).all()
         if any(digests.get(row.name, row.digest) != row.digest for row in rows):
             raise Restart
 
@@ -83,18 +111,17 @@ class Deciding(Persons):
 
     def facts_where(self, condition: ColumnElement[bool]) -> list[AnyFact]:
         """Current facts (nothing supersedes them) that fulfil a condition, opened."""
-        later = tables.facts.alias("later")
-        rows = (
-            self.connection.execute(
-                select(tables.facts).where(
-                    condition, ~exists().where(later.c.supersedes == tables.facts.c.fact_id)
-                )
-            )
-            .mappings()
-            .all()
-        )
-        self.learner_keys({row["learner_id"] for row in rows if row["learner_id"]})
-        return [self.opened(row) for row in rows]
+        return self._all_opened(self.connection.execute(_CURRENT.where(condition)))
+
+    def facts_under(self, references: Collection[tuple[str, str, str]], kind: FactKind) -> list[AnyFact]:
+        """Current facts of a kind under (issuer, number scope, number), opened."""
+        keys = [codec.certificate_reference(*reference) for reference in references]
+        return self._all_opened(self.among(_UNDER, keys, kind=kind.value))
+
+    def _all_opened(self, rows: Iterable[Row[Any]]) -> list[AnyFact]:
+        found = [row._mapping for row in rows]  # noqa: SLF001 - so SQLAlchemy calls it
+        self.learner_keys({row["learner_id"] for row in found if row["learner_id"]})
+        return [self.opened(row) for row in found]
 
     def opened(self, row: Mapping[Any, Any]) -> AnyFact:
         """A fact from its row; the learner's key must be loaded."""
@@ -120,18 +147,18 @@ class Deciding(Persons):
         The facts of whoever was merged into a learner are that learner's; the other's case is empty.
         """
         members = self.members(learners)
-        facts: list[AnyFact] = []
-        for chunk in chunks(members):
-            facts += self.facts_where(tables.facts.c.learner_id.in_(chunk))
+        facts = self._all_opened(self.among(_ABOUT, members))
         completions = [fact for fact in facts if isinstance(fact, CompletionFact)]
         revoked = self._revoked(completions)
         uscc = {fact.uscc for fact in facts if isinstance(fact, EmploymentFact)}
-        organisations = self._organisations(uscc)
+        organisations: dict[Uscc, list[AdmissionFact | ScopeFact]] = defaultdict(list)
+        for fact in self._organisations(uscc):
+            organisations[fact.uscc].append(fact)
         holdings, others = self._holdings(members, entitlement)
         mine: dict[LearnerId, list[AnyFact]] = defaultdict(list)
-        for fact in sorted(facts, key=lambda fact: fact.fact_id):
-            owner = LearnerId(getattr(fact, "learner_id"))  # noqa: B009 - every fact found here has a learner
-            mine[members[owner]].append(fact)
+        for one in sorted(facts, key=lambda fact: fact.fact_id):
+            owner = LearnerId(getattr(one, "learner_id"))  # noqa: B009 - every fact found here has a learner
+            mine[members[owner]].append(one)
         found = {}
         for learner in learners:
             elsewhere = members[learner] if members[learner] != learner else None
@@ -140,7 +167,7 @@ class Deciding(Persons):
                 learner,
                 as_of,
                 known,
-                organisations,
+                _of_employers(known, organisations),
                 revoked,
                 holding,
                 elsewhere,
@@ -150,24 +177,16 @@ class Deciding(Persons):
 
     def revocations(self, references: Collection[tuple[str, str, str]]) -> Sequence[RevocationFact]:
         """Revocations under (issuer, number scope, number)."""
-        found: list[RevocationFact] = []
-        for chunk in chunks([codec.certificate_reference(*reference) for reference in references]):
-            facts = self.facts_where(
-                and_(tables.facts.c.reference.in_(chunk), tables.facts.c.kind == FactKind.REVOCATION.value)
-            )
-            found += [fact for fact in facts if isinstance(fact, RevocationFact)]
-        return found
+        facts = self.facts_under(references, FactKind.REVOCATION)
+        return [fact for fact in facts if isinstance(fact, RevocationFact)]
 
     def _revoked(self, completions: Sequence[CompletionFact]) -> dict[tuple[str, str, str], RevocationFact]:
         references = {(fact.issuer, fact.number_scope, fact.number) for fact in completions}
         return {(fact.issuer, fact.number_scope, fact.number): fact for fact in self.revocations(references)}
 
     def _organisations(self, uscc: Collection[Uscc]) -> list[AdmissionFact | ScopeFact]:
-        found: list[AdmissionFact | ScopeFact] = []
-        kinds = (FactKind.ADMISSION.value, FactKind.SCOPE.value)
-        for chunk in chunks(uscc):
-            facts = self.facts_where(and_(tables.facts.c.uscc.in_(chunk), tables.facts.c.kind.in_(kinds)))
-            found += [fact for fact in facts if isinstance(fact, AdmissionFact | ScopeFact)]
+        facts = self._all_opened(self.among(_OF_ENTERPRISES, uscc))
+        found = [fact for fact in facts if isinstance(fact, AdmissionFact | ScopeFact)]
         return sorted(found, key=lambda fact: fact.fact_id)
 
     def _holdings(
@@ -177,23 +196,20 @@ class Deciding(Persons):
 
         Beside it, by canonical learner, of what other entitlements any of them holds a grant.
         """
-        slots = tables.slots
         found: dict[LearnerId, Holding] = {}
         others: dict[LearnerId, set[Entitlement]] = defaultdict(set)
-        for chunk in chunks(members):
-            rows = self.connection.execute(select(slots).where(slots.c.learner_id.in_(chunk))).mappings()
-            for row in rows:
-                if row["entitlement"] != entitlement:
-                    others[members[LearnerId(row["learner_id"])]].add(Entitlement(row["entitlement"]))
-                    continue
-                found[LearnerId(row["learner_id"])] = Holding(
-                    row["issuer"],
-                    row["number_scope"],
-                    row["number"],
-                    Uscc(row["uscc"]),
-                    blocked=row["state"] == CLAWBACK,
-                    owed=row["state"] in {CLAIMED, PAID},
-                )
+        for row in self.among(_SLOTS, members):
+            if row.entitlement != entitlement:
+                others[members[LearnerId(row.learner_id)]].add(Entitlement(row.entitlement))
+                continue
+            found[LearnerId(row.learner_id)] = Holding(
+                row.issuer,
+                row.number_scope,
+                row.number,
+                Uscc(row.uscc),
+                blocked=row.state == CLAWBACK,
+                owed=row.state in {CLAIMED, PAID},
+            )
         # Money that was asked for under one of them keeps the month from all of them.
         kept = {learner for learner, holding in found.items() if holding.blocked or holding.owed}
         for canonical in {members[learner] for learner in kept} - kept:
@@ -214,17 +230,8 @@ class Deciding(Persons):
     def _newest(
         self, learners: Collection[LearnerId], entitlement: Entitlement
     ) -> Iterator[Mapping[Any, Any]]:
-        table = tables.decisions
-        for chunk in chunks(learners):
-            mine = and_(table.c.learner_id.in_(chunk), table.c.entitlement == entitlement)
-            newest = (
-                select(table.c.learner_id, func.max(table.c.revision))
-                .where(mine)
-                .group_by(table.c.learner_id)
-            )
-            yield from self.connection.execute(
-                select(table).where(mine, tuple_(table.c.learner_id, table.c.revision).in_(newest))
-            ).mappings()
+        rows = self.among(_NEWEST, learners, entitlement=entitlement)
+        return (row._mapping for row in rows)  # noqa: SLF001 - so SQLAlchemy calls it
 
     def latest_traces(
         self, learners: Collection[LearnerId], entitlement: Entitlement
@@ -248,7 +255,7 @@ class Deciding(Persons):
                 "state": new.state.value,
                 "decided_at": new.decided_at,
                 "material": new.material,
-                "trace": strict_json.canonical(dict(new.trace)).decode(),
+                "trace": strict_json.plain(new.trace).decode(),
                 "completion_fact": new.completion.fact_id if new.completion else None,
                 "uscc": new.uscc,
                 "dispatched_by": new.dispatched_by,
@@ -276,12 +283,8 @@ class Deciding(Persons):
 
     def _slots(self, learners: Collection[LearnerId]) -> dict[tuple[str, str], tuple[str, str | None]]:
         """State and claim of the learners' slots, whoever holds them."""
-        table = tables.slots
-        found: dict[tuple[str, str], tuple[str, str | None]] = {}
-        for chunk in chunks(learners):
-            for row in self.connection.execute(select(table).where(table.c.learner_id.in_(chunk))):
-                found[row.learner_id, row.entitlement] = (row.state, row.claim_id)
-        return found
+        rows = self.among(_SLOTS, learners)
+        return {(row.learner_id, row.entitlement): (row.state, row.claim_id) for row in rows}
 
     def _move_slot(
         self, new: NewDecision, state: str, claim: str | None

@@ -30,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.loops import LoopThread
+from verifier.store import inline
 
 T = TypeVar("T")
 
@@ -94,7 +95,7 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self.file = Path(parsed.database or "") if self.dialect == "sqlite" else None
         self._lock: FileLock | None = None
-        self._thread = LoopThread("database")
+        self._thread = self._writing = LoopThread("database")
         if parsed.drivername == "sqlite+aiosqlite":
             if not parsed.database:
                 raise _refused("the SQLite address names no file")
@@ -108,6 +109,8 @@ class Database:
                 database=f"file:{quote(parsed.database)}",
                 query={"mode": "ro", "uri": "true"},
             )
+            # Its calls are made right on its loop's thread, and would keep readers waiting there.
+            self._writing = LoopThread("writer")
             self._writer = _sqlite(parsed, writing=True)
             self._reader = _sqlite(alone if read_only else parsed, writing=False)
         elif parsed.drivername == "postgresql+asyncpg":
@@ -145,15 +148,18 @@ class Database:
 
     async def _shielded(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
         # A read too comes to its end: one that is cut off keeps its connection open, and the log unmerged.
-        return await asyncio.shield(asyncio.ensure_future(self._thread.run(_attempts(engine, work))))
+        thread = self._writing if engine is self._writer else self._thread
+        return await asyncio.shield(asyncio.ensure_future(thread.run(_attempts(engine, work))))
 
     async def close(self) -> None:
         """Close readers first: the last SQLite connection to close checkpoints; it must be the writer."""
         # A connection that is still in use would be closed whenever it comes back, in whatever order.
         await self._thread.settle()
+        await self._writing.settle()
         if self._reader is not self._writer:
             await self._thread.run(self._reader.dispose())
-        await self._thread.run(self._writer.dispose())
+        await self._writing.run(self._writer.dispose())
+        await self._writing.stop()
         await self._thread.stop()
         if self._lock is not None:
             # Once: by then the number of its handle may be another file's.
@@ -218,7 +224,7 @@ def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
         # What a failure says goes into logs, and parameters hold personal data.
         hide_parameters=True,
         # The driver must not begin transactions by itself: ours begin below, as writers or as readers.
-        connect_args={"isolation_level": None},
+        connect_args={"isolation_level": None, **({"async_creator_fn": inline.connect} if writing else {})},
     )
 
     def connected(connection: Any, _record: object) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, func, select, tuple_
+from sqlalchemy import and_, bindparam, func, select, tuple_
 
 from verifier.errors import Code, Conflict
 from verifier.model.delivery import DeliveryId, DeliveryOutcome, PlatformSlug
@@ -27,7 +27,22 @@ from verifier.signatures.strict_json import MAX_SAFE_INTEGER
 from verifier.store import codec, tables
 from verifier.store.engine import Restart
 from verifier.store.keeping import Keeping, needs_attention
-from verifier.store.session import chunks
+from verifier.store.session import KEYS, chunks
+
+_KEPT, _IDENTIFIERS, _OF_TRAITS = tables.deliveries.c, tables.identifiers.c, tables.traits.c
+_NUMBER = (tables.completions.c.issuer, tables.completions.c.number_scope, tables.completions.c.number)
+_DELIVERIES = select(_KEPT.platform, _KEPT.delivery_id, _KEPT.content_digest, _KEPT.outcome).where(
+    tuple_(_KEPT.platform, _KEPT.delivery_id).in_(KEYS)
+)
+_KNOWN = select(_IDENTIFIERS.blind_index, _IDENTIFIERS.learner_id).where(
+    _IDENTIFIERS.kind == bindparam("kind"),
+    _IDENTIFIERS.pepper_version == bindparam("version"),
+    _IDENTIFIERS.blind_index.in_(KEYS),
+)
+_TRAITS = select(_OF_TRAITS.kind, _OF_TRAITS.blind_index, _OF_TRAITS.learner_id).where(
+    _OF_TRAITS.learner_id.in_(KEYS), _OF_TRAITS.pepper_version == bindparam("version")
+)
+_COUNTS = select(*_NUMBER, func.count()).where(tuple_(*_NUMBER).in_(KEYS)).group_by(*_NUMBER)
 
 
 def _countable(sequence: int | None) -> int | None:
@@ -42,19 +57,12 @@ class Intake(Keeping):
         self, keys: Collection[tuple[PlatformSlug, DeliveryId]]
     ) -> Mapping[tuple[PlatformSlug, DeliveryId], KnownDelivery]:
         """What stands under these ids already."""
-        table = tables.deliveries
-        found: dict[tuple[PlatformSlug, DeliveryId], KnownDelivery] = {}
-        for chunk in chunks(keys):
-            rows = self.connection.execute(
-                select(table.c.platform, table.c.delivery_id, table.c.content_digest, table.c.outcome).where(
-                    tuple_(table.c.platform, table.c.delivery_id).in_(chunk)
-                )
+        return {
+            (platform, delivery_id): KnownDelivery(
+                bytes(digest), msgspec.json.decode(outcome, type=DeliveryOutcome)
             )
-            for platform, delivery_id, digest, outcome in rows:
-                found[platform, delivery_id] = KnownDelivery(
-                    bytes(digest), msgspec.json.decode(outcome, type=DeliveryOutcome)
-                )
-        return found
+            for platform, delivery_id, digest, outcome in self.among(_DELIVERIES, keys)
+        }
 
     def insert_deliveries(self, claims: Sequence[DeliveryClaim], outcomes: Sequence[DeliveryOutcome]) -> None:
         """Keep each delivery raw (sealed) with its answer; on a doubled id the transaction starts again."""
@@ -119,21 +127,13 @@ class Intake(Keeping):
         }
 
     def _known(self, keys: Collection[tuple[str, int, bytes]]) -> dict[tuple[str, int, bytes], LearnerId]:
-        table = tables.identifiers
         indices: dict[tuple[str, int], list[bytes]] = defaultdict(list)
         for kind, version, index in keys:
             indices[kind, version].append(index)
         found: dict[tuple[str, int, bytes], LearnerId] = {}
         for (kind, version), values in indices.items():
-            for chunk in chunks(values):
-                rows = self.connection.execute(
-                    select(table.c.blind_index, table.c.learner_id).where(
-                        table.c.kind == kind,
-                        table.c.pepper_version == version,
-                        table.c.blind_index.in_(chunk),
-                    )
-                )
-                found.update({(kind, version, bytes(index)): LearnerId(learner) for index, learner in rows})
+            rows = self.among(_KNOWN, values, kind=kind, version=version)
+            found.update({(kind, version, bytes(index)): LearnerId(learner) for index, learner in rows})
         return found
 
     def _create(
@@ -182,13 +182,9 @@ class Intake(Keeping):
             for learner, trait in traits
         }
         # By learner: a placeholder is shared by thousands of them.
-        for chunk in chunks({learner for *_, learner in wanted}):
-            for kind, index, learner in self.connection.execute(
-                select(table.c.kind, table.c.blind_index, table.c.learner_id).where(
-                    table.c.learner_id.in_(chunk), table.c.pepper_version == turn.lookup
-                )
-            ):
-                wanted.pop((kind, bytes(index), learner), None)
+        people = {learner for *_, learner in wanted}
+        for kind, index, learner in self.among(_TRAITS, people, version=turn.lookup):
+            wanted.pop((kind, bytes(index), learner), None)
         self.learner_keys({learner for *_, learner in wanted})
         rows = []
         for (kind, _, learner), trait in wanted.items():
@@ -212,13 +208,8 @@ class Intake(Keeping):
             tables.certificates, [dict(zip(names, item, strict=True), touched=0) for item in ordered]
         )
         self.touch_rows(tables.certificates, ordered)
-        found: list[CompletionFact] = []
-        for chunk in chunks([codec.certificate_reference(*item) for item in ordered]):
-            facts = self.facts_where(
-                and_(tables.facts.c.reference.in_(chunk), tables.facts.c.kind == FactKind.COMPLETION.value)
-            )
-            found += [fact for fact in facts if isinstance(fact, CompletionFact)]
-        return found
+        facts = self.facts_under(ordered, FactKind.COMPLETION)
+        return [fact for fact in facts if isinstance(fact, CompletionFact)]
 
     def add_facts(self, facts: Sequence[AnyFact]) -> None:
         """Append facts and their evidence; a completion also takes its unique key.
@@ -249,15 +240,10 @@ class Intake(Keeping):
 
         An issuer need not count, and may sign again what it signed before.
         """
-        table = tables.completions
-        number = (table.c.issuer, table.c.number_scope, table.c.number)
         counts: Counter[tuple[str, str, str]] = Counter()
-        for chunk in chunks({(fact.issuer, fact.number_scope, fact.number) for fact in facts}):
-            for *reference, count in self.connection.execute(
-                select(*number, func.count()).where(tuple_(*number).in_(chunk)).group_by(*number)
-            ):
-                issuer, scope, value = reference
-                counts[issuer, scope, value] = count
+        numbers = {(fact.issuer, fact.number_scope, fact.number) for fact in facts}
+        for issuer, scope, value, count in self.among(_COUNTS, numbers):
+            counts[issuer, scope, value] = count
         rows = []
         for fact in facts:
             counts[fact.issuer, fact.number_scope, fact.number] += 1
@@ -265,7 +251,7 @@ class Intake(Keeping):
             revision = counts[fact.issuer, fact.number_scope, fact.number]
             rows.append({**{name: getattr(fact, name) for name in names}, "revision": revision})
         if rows:
-            self.connection.execute(table.insert(), rows)
+            self.connection.execute(tables.completions.insert(), rows)
 
     def _require_open(self, reviews: Collection[str]) -> None:
         table = tables.facts

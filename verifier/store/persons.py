@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from verifier.model.person import LearnerId
 from verifier.store import tables
-from verifier.store.session import Session, chunks
+from verifier.store.session import KEYS, Session, chunks
+
+_IDENTIFIERS, _MERGED = tables.identifiers.c, tables.merged.c
+_KEYS_OF = select(_IDENTIFIERS.kind, _IDENTIFIERS.pepper_version, _IDENTIFIERS.blind_index).where(
+    _IDENTIFIERS.learner_id.in_(KEYS),
+    _IDENTIFIERS.pepper_version.in_(bindparam("versions", expanding=True)),
+)
+_OF_MERGED = select(_MERGED.learner_id, _MERGED.canonical_id)
+_CANONICAL = _OF_MERGED.where(_MERGED.learner_id.in_(KEYS))
+_MEMBERS = _OF_MERGED.where(_MERGED.learner_id.in_(KEYS) | _MERGED.canonical_id.in_(KEYS))
 
 
 class Persons(Session):
@@ -21,18 +30,12 @@ class Persons(Session):
 
     def keys_of(self, learners: Collection[LearnerId]) -> list[tuple[str, int, bytes]]:
         """Keys of the learners' identifier rows, of every version that there are rows of."""
-        table = tables.identifiers
-        found: list[tuple[str, int, bytes]] = []
-        for chunk in chunks(learners):
-            rows = self.connection.execute(
-                select(table.c.kind, table.c.pepper_version, table.c.blind_index).where(
-                    table.c.learner_id.in_(chunk),
-                    # Held from here: no whole rotation may pass before these rows are touched.
-                    table.c.pepper_version.in_(self.turns.pepper.present),
-                )
-            )
-            found += [(kind, version, bytes(index)) for kind, version, index in rows]
-        return found
+        if not learners:
+            return []
+        # Held from here: no whole rotation may pass before these rows are touched.
+        versions = self.turns.pepper.present
+        rows = self.among(_KEYS_OF, learners, versions=versions)
+        return [(kind, version, bytes(index)) for kind, version, index in rows]
 
     def canonical(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
         """Under whom each learner is judged: itself, unless it was merged with another one.
@@ -41,27 +44,16 @@ class Persons(Session):
         identifier of a person takes turns with whoever comes by another. Who merges or parts learners
         touches every identifier row of theirs, so that for whoever holds one of them this does not change.
         """
-        table = tables.merged
-        merged: dict[LearnerId, LearnerId] = {}
-        for chunk in chunks(learners):
-            rows = self.connection.execute(
-                select(table.c.learner_id, table.c.canonical_id).where(table.c.learner_id.in_(chunk))
-            )
-            merged.update({LearnerId(learner): LearnerId(canonical) for learner, canonical in rows})
-        self.touch_rows(table, [(one,) for one in sorted(set(merged.values()))])
+        rows = self.among(_CANONICAL, learners)
+        merged = {LearnerId(learner): LearnerId(canonical) for learner, canonical in rows}
+        self.touch_rows(tables.merged, [(one,) for one in sorted(set(merged.values()))])
         return {learner: merged.get(learner, learner) for learner in learners}
 
     def members(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, LearnerId]:
         """Everyone who is judged under any of these learners, each with the one under whom; they too."""
-        table = tables.merged
         found = {learner: learner for learner in learners}
-        for chunk in chunks(learners):
-            rows = self.connection.execute(
-                select(table.c.learner_id, table.c.canonical_id).where(
-                    table.c.learner_id.in_(chunk) | table.c.canonical_id.in_(chunk)
-                )
-            )
-            found.update({LearnerId(learner): LearnerId(canonical) for learner, canonical in rows})
+        rows = self.among(_MEMBERS, learners)
+        found.update({LearnerId(learner): LearnerId(canonical) for learner, canonical in rows})
         return found
 
     def take_due(self, limit: int, at: datetime) -> Collection[LearnerId]:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, bindparam, func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, select, tuple_
 
-from verifier.ledger import row_digest
 from verifier.model.decision import ReviewNeed
 from verifier.model.person import LearnerId
 from verifier.model.rotation import Turns
-from verifier.store import tables, turning
-from verifier.store.columns import Moment
+from verifier.store import forms, tables, turning
+from verifier.store.forms import plain
 from verifier.store.tables_erasing import erasures
 from verifier.store.vault import Vault
 
 SALT_BYTES = 16
+KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+"""In a statement that is composed once: the values of its IN list (``Session.among``)."""
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 PIECE = 2_000
 """Rows read at once where all of a table are read."""
@@ -29,25 +28,16 @@ CHUNK = 5_000
 """Values in one IN list: below the 32,766 parameters that both engines take."""
 
 
-def plain(value: Any) -> str | int | bytes | bool | None:
-    """A column's value in the form that digests cover: moments in microseconds, days in ISO 8601."""
-    if isinstance(value, datetime):
-        return Moment().process_bind_param(value, None)  # type: ignore[arg-type] # dialect is not used
-    if isinstance(value, date):
-        return value.isoformat()
-    result: str | int | bytes | bool | None = value
-    return result
-
-
-@cache
-def _covered_columns(table: Table) -> tuple[str, ...]:
-    # SQLAlchemy's names are a kind of text of their own, which canonical JSON would be slow to write.
-    return tuple(str(column.name) for column in table.columns if column.name not in tables.NOT_EVIDENCE)
+_SEALED_KEYS = select(tables.learners.c.learner_id, tables.learners.c.sealed_key).where(
+    tables.learners.c.learner_id.in_(KEYS)
+)
+_ERASED = select(erasures.c.learner_id).where(erasures.c.learner_id.in_(KEYS))
+_NEWEST = select(func.max(tables.outbox.c.created_at))
 
 
 def covered(table: Table, row: Mapping[str, Any]) -> dict[str, str | int | bytes | bool | None]:
     """The columns of a row that its evidence covers."""
-    return {name: plain(row.get(name)) for name in _covered_columns(table)}
+    return {name: plain(row.get(name)) for name in forms.covered_columns(table)}
 
 
 def row_key(table: Table, row: Mapping[str, Any]) -> str:
@@ -59,6 +49,14 @@ def chunks(values: Collection[Any]) -> list[list[Any]]:
     """Sorted values in lists short enough for an IN."""
     ordered = sorted(values)
     return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
+
+
+def _padded(values: list[Any]) -> list[Any]:
+    """A list of one of few lengths, by repeating its last value: in an IN that says the same.
+
+    A database prepares a statement for each length; with groups of any size there would be hundreds of each.
+    """
+    return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
 
 
 def review_digest(learner: LearnerId, need: ReviewNeed) -> bytes:
@@ -88,13 +86,27 @@ class Session:
             self._turns = turning.hold(self.connection, self.vault.keys)
         return self._turns
 
+    def among(self, statement: Select[Any], keys: Collection[Any], **values: Any) -> list[Any]:
+        """Rows of a statement that was composed once, for all of many keys.
+
+        To compose a statement takes several times as long as to execute it.
+
+        Args:
+            statement: with ``KEYS`` as its IN list.
+            keys: what goes into that.
+            values: its further parameters.
+        """
+        return [
+            row
+            for chunk in chunks(keys)
+            for row in self.connection.execute(statement, {"keys": _padded(chunk), **values})
+        ]
+
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert the rows whose key is free, in the given order; leave the others alone."""
         if not rows:
             return
-        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        statement = dialect.insert(table).on_conflict_do_nothing()
-        self.connection.execute(statement, [dict(row) for row in rows])
+        self.connection.execute(forms.insertion(table, self.connection.dialect.name), rows)
 
     def touch_rows(self, table: Table, keys: Sequence[tuple[Any, ...]]) -> None:
         """Touch rows by primary key, one after another in the given order, in one call to the driver.
@@ -103,34 +115,29 @@ class Session:
         """
         if not keys:
             return
-        columns = list(table.primary_key)
-        mine = and_(*(column == bindparam(f"key_{column.name}") for column in columns))
-        names = [f"key_{column.name}" for column in columns]
-        self.connection.execute(
-            update(table).where(mine).values(touched=table.c.touched + 1),
-            [dict(zip(names, key, strict=True)) for key in keys],
-        )
+        names = [f"key_{column.name}" for column in table.primary_key]
+        self.connection.execute(forms.touch(table), [dict(zip(names, key, strict=True)) for key in keys])
 
     def append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows of an append-only table together with their evidence."""
         if not rows:
             return
-        complete = [{column.name: row.get(column.name) for column in table.columns} for row in rows]
-        self.connection.execute(table.insert(), complete)
-        evidence = []
-        for row in complete:
-            salt = self.vault.randbytes(SALT_BYTES)
+        vault, name = self.vault, str(table.name)
+        form, of_evidence = self._form(table), self._form(tables.evidence)
+        written, evidence = [], []
+        for row in rows:
+            bound, values = form.values(row)
+            salt = vault.randbytes(SALT_BYTES)
+            written.append(bound)
             evidence.append(
-                {
-                    "evidence_id": self.vault.new_id(),
-                    "source_table": table.name,
-                    "source_key": row_key(table, row),
-                    "salt": salt,
-                    "digest": row_digest(salt, str(table.name), covered(table, row)),
-                    "position": None,
-                }
+                (vault.new_id(), name, form.key_of(values), salt, form.digest(salt, values), None)
             )
-        self.connection.execute(tables.evidence.insert(), evidence)
+        self.connection.exec_driver_sql(form.insert, written)
+        self.connection.exec_driver_sql(of_evidence.insert, evidence)
+
+    def _form(self, table: Table) -> forms.Form:
+        dialect: Callable[[], Dialect] = type(self.connection.dialect)
+        return forms.form(table, dialect)
 
     def announce(self, kind: str, reference: str, body: Mapping[str, Any], at: datetime) -> None:
         """Put something before the issuer: it becomes a ledger entry; see ``announce_all``."""
@@ -167,19 +174,13 @@ class Session:
         """The first moment behind everything that waits for the issuer."""
         last = self._announced
         if last is None:
-            last = self.connection.execute(select(func.max(tables.outbox.c.created_at))).scalar_one()
+            last = self.connection.execute(_NEWEST).scalar_one()
         return _BEGINNING if last is None else last + timedelta(microseconds=1)
 
     def learner_keys(self, learners: Collection[str]) -> None:
         """Load the data keys of learners into the vault, in one statement for all that it lacks."""
-        for chunk in chunks(self.vault.lacking(learners)):
-            rows = self.connection.execute(
-                select(tables.learners.c.learner_id, tables.learners.c.sealed_key).where(
-                    tables.learners.c.learner_id.in_(chunk)
-                )
-            )
-            for learner, sealed in rows:
-                self.vault.load(learner, sealed)
+        for learner, sealed in self.among(_SEALED_KEYS, self.vault.lacking(learners)):
+            self.vault.load(learner, sealed)
 
     def keyless_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
         """Those of the learners whose key was destroyed, lawfully or not."""
@@ -189,11 +190,7 @@ class Session:
 
     def erased_among(self, learners: Collection[LearnerId]) -> Collection[LearnerId]:
         """Those of the learners who were lawfully erased."""
-        found: set[LearnerId] = set()
-        for chunk in chunks(self.keyless_among(learners)):
-            rows = select(erasures.c.learner_id).where(erasures.c.learner_id.in_(chunk))
-            found |= {LearnerId(one) for one in self.connection.execute(rows).scalars()}
-        return found
+        return {LearnerId(one) for (one,) in self.among(_ERASED, self.keyless_among(learners))}
 
     def pieces(self, statement: Select[Any], key: list[Any]) -> Iterator[Mapping[Any, Any]]:
         """Rows in key order, a piece at a time, each starting behind the last row of the one before."""

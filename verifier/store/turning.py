@@ -9,6 +9,14 @@ from verifier.model.rotation import Phase, Rotated, Turn, Turns
 from verifier.sealing import FieldKeys, wrapped_version
 from verifier.store import tables
 
+_ROWS = tables.rotations.c
+_HELD = (
+    select(_ROWS.name, _ROWS.phase, _ROWS.from_version, _ROWS.to_version)
+    .where(_ROWS.name.in_([name.value for name in Rotated]))
+    .order_by(_ROWS.name)
+    .with_for_update(read=True)
+)
+
 
 def hold(connection: Connection, keys: FieldKeys) -> Turns:
     """Read both rows, and keep them from changing until this transaction ends.
@@ -25,14 +33,7 @@ def hold(connection: Connection, keys: FieldKeys) -> Turns:
     Raises:
         ConfigurationError: KEY_REFUSED, a version that is needed is not among the keys; rows are missing.
     """
-    table = tables.rotations
-    rows = connection.execute(
-        select(table.c.name, table.c.phase, table.c.from_version, table.c.to_version)
-        .where(table.c.name.in_([name.value for name in Rotated]))
-        .order_by(table.c.name)
-        .with_for_update(read=True)
-    )
-    found = {name: Turn(Phase(phase), old, new) for name, phase, old, new in rows}
+    found = {name: Turn(Phase(phase), old, new) for name, phase, old, new in connection.execute(_HELD)}
     if found.keys() != set(Rotated):
         raise ConfigurationError(Code.KEY_REFUSED, "the rows that say which keys are in force are missing")
     pepper, master = found[Rotated.PEPPER], found[Rotated.MASTER]
