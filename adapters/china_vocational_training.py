@@ -117,7 +117,7 @@ class ChinaVocationalTraining:
         message_id = callback.headers.one(ID_HEADER)
         timestamp = callback.headers.one(TIMESTAMP_HEADER)
         signatures = callback.headers.one(SIGNATURE_HEADER)
-        rejection = SignatureRejected(Step.NO_KEY)
+        rejection: SignatureRejected | None = None
         # One key at a time, so that the delivery can name the key that proved it.
         for key in keys:
             if not key.valid_at(now):
@@ -137,7 +137,7 @@ class ChinaVocationalTraining:
                 rejection = error
                 continue
             return AuthenticatedCallback(callback, DeliveryId(message_id), key.key_id, signed_at)
-        raise rejection
+        raise rejection or SignatureRejected(Step.NO_KEY)
 
     def parse(self, authenticated: AuthenticatedCallback) -> tuple[Event | UnreadableItem, ...]:
         """Read the one event.

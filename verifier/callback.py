@@ -122,11 +122,12 @@ def _checked(
 
 def _text(raw: bytes | str) -> str:
     """One character a byte, whether the server hands over bytes or has decoded them."""
+    if isinstance(raw, bytes):
+        return raw.decode("latin-1")
     try:
-        data = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
+        return raw.encode("utf-8", "surrogateescape").decode("latin-1")
     except UnicodeEncodeError as error:
         raise RequestRejected(Code.HEADERS_INVALID, "a header is malformed") from error
-    return data.decode("latin-1")
 
 
 def _check_content_type(headers: Headers, accepts: Accepts) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -162,7 +163,13 @@ def keyed_digest(key: bytes, purpose: str, data: bytes) -> bytes:
     """
     if len(key) < KEY_BYTES:
         raise ConfigurationError(Code.KEY_REFUSED, "a digest key has fewer than 32 bytes")
-    return hmac_sha256(key, associated_data(_DIGEST_LABEL, purpose) + data)
+    return hmac_sha256(key, _purpose(purpose) + data)
+
+
+@cache
+def _purpose(purpose: str) -> bytes:
+    """The words of the callers are few, and fixed."""
+    return associated_data(_DIGEST_LABEL, purpose)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,9 @@ async def test_attack_48_a_steady_body_still_has_to_end_in_time() -> None:
 
 async def test_attack_48_not_even_a_body_that_is_always_there_goes_on_for_ever() -> None:
     class Endless:
+        def is_eof(self) -> bool:
+            return False
+
         async def readany(self) -> bytes:
             return b"x"
 

@@ -58,6 +58,20 @@ def test_an_object_is_read_alike_both_ways(
     assert same(json.dumps(value, ensure_ascii=ascii_only, separators=separators).encode("utf-8", "replace"))
 
 
+NESTED = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(NAMES, NESTED, max_size=3), st.sampled_from([(",", ":"), (", ", ": ")]))
+def test_objects_in_objects_are_read_alike_both_ways(
+    value: Mapping[str, Any], separators: tuple[str, str]
+) -> None:
+    assert same(json.dumps(value, ensure_ascii=False, separators=separators).encode("utf-8", "replace"))
+
+
 @given(OBJECTS, st.data())
 def test_a_spoilt_document_is_read_alike_both_ways(value: Mapping[str, Any], data: st.DataObject) -> None:
     raw = bytearray(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
@@ -115,6 +129,12 @@ def test_a_spoilt_document_is_read_alike_both_ways(value: Mapping[str, Any], dat
         b'{"a":true,"b":null,"c":false}',
         b'{"a":{}}',
         b'{"a":[]}',
+        b'{"a":{"b":1,"B":2}}',
+        b'{"a":{"bC":1,"b":2}}',
+        b'{"a":[{"b":1,"b":1}]}',
+        b'{"a":[{"b":1.0}]}',
+        b'{"a":{"\xe2\x84\xaa":1,"k":1}}',
+        b'{"a":[9007199254740992]}',
         b'{"a":"[[[[[[[[[[[[[[[[[[[["}',
     ],
 )  # fmt: skip
@@ -123,7 +143,8 @@ def test_every_border_is_the_same_both_ways(raw: bytes) -> None:
 
 
 def test_the_faster_way_is_taken_at_all() -> None:
-    assert strict_json._plain_object('{"iss":"甲","n":1,"t":true,"o":null}'.encode()) is not None
+    for text in ('{"iss":"甲","n":1,"t":true,"o":null}', '{"aB":[{"c":[]}],"d":{"e":"甲"}}'):
+        assert strict_json._plain_object(text.encode()) == json.loads(text)
 
 
 @given(

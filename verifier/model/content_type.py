@@ -18,10 +18,17 @@ _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./
 
 def content_type(value: str, accepts: Accepts) -> tuple[str, dict[str, str]] | None:
     """A ``Content-Type`` as media type and parameters; None for one that the platform does not declare."""
+    if value in accepts.content_types and not value.startswith("multipart/"):
+        return value, {}  # as nearly everybody writes it
     form = _CONTENT_TYPE.fullmatch(value)
-    if form is None or (kind := form[1].lower()) not in accepts.content_types:
+    kind = form[1].lower() if form else ""
+    if form is None or kind not in accepts.content_types:
         return None
-    given = [(name.lower(), text) for name, text in _PARAMETER.findall(form[2])]
+    return _with_parameters(kind, form[2], accepts)
+
+
+def _with_parameters(kind: str, rest: str, accepts: Accepts) -> tuple[str, dict[str, str]] | None:
+    given = [(name.lower(), text) for name, text in _PARAMETER.findall(rest)]
     parameters = dict(given)
     if len(parameters) != len(given) or not parameters.keys() <= {"charset", "boundary"}:
         return None

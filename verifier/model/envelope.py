@@ -21,6 +21,7 @@ from verifier.model.delivery import (
 
 CONTENT_TYPE: Final = "application/json; charset=utf-8"
 SUCCESS: Final = "成功"
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 STATUS: Final[Mapping[Code, int]] = {
     Code.SIGNATURE_REJECTED: 401,
@@ -49,8 +50,7 @@ def status(code: Code) -> int:
 def _answer(http_status: int, code: Code | None, data: Mapping[str, Any]) -> Acknowledgment:
     message = SUCCESS if code is None else CATALOGUE[code].zh
     body = {"code": 0 if code is None else code.value, "msg": message, "data": data}
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Acknowledgment(http_status, CONTENT_TYPE, text.encode("utf-8"))
+    return Acknowledgment(http_status, CONTENT_TYPE, _ENCODER.encode(body).encode("utf-8"))
 
 
 def _party(code: Code | None) -> str:

@@ -3,8 +3,8 @@
 The order matters: size, nesting and encoding are settled on the bytes, so that the standard library's parser
 never recurses deeper than asked; escapes by their spelling; duplicate keys and numbers while it parses.
 
-Most documents are flat and written in the shortest way. Those are read by a faster parser, and what it read
-is written again: only if that gives the same bytes does its reading count, since then there is no other.
+Most documents are written in the shortest way. Those are read by a faster parser, and what it read is written
+again: only if that gives the same bytes does its reading count, since then there is no other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import math
 import re
 import unicodedata
-from typing import Any, Final, NoReturn, TypeAlias, TypeGuard, cast
+from typing import Any, Final, NoReturn, TypeAlias, cast
 
 import msgspec
 import rfc8785
@@ -36,8 +36,8 @@ _ESCAPED_CONTROL: Final = re.compile(
 )
 _ESCAPED_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _ENCODED_C1: Final = re.compile(b"\xc2[\x80-\x9f]")
-_MAX_PLAIN_BYTES: Final = 4096
-"""What is longer is mostly not flat, and would only be read twice."""
+_MAX_PLAIN_BYTES: Final = 16_384
+"""What is longer is rare, and is not read twice."""
 _fast: Final = msgspec.json.Decoder()
 _as_written: Final = msgspec.json.Encoder()
 _sorted: Final = msgspec.json.Encoder(order="deterministic")
@@ -114,22 +114,26 @@ def _is_deeper_than(raw: bytes, max_depth: int) -> bool:
     return bool(brackets)
 
 
-def _is_plain(value: object) -> TypeGuard[dict[str, JsonValue]]:
-    """Whether it is a flat object without decimals, its keys in ASCII.
+def _is_plain(value: Any) -> bool:
+    """Whether it has no decimals, and objects whose keys are ASCII and stay apart when they are folded.
 
-    Such a one is written by every encoder in the same way: it is in decimals that they differ (RFC 8785,
-    section 3.2.2.3), and in the order of characters beyond U+FFFF (section 3.2.3).
+    Only then is a document that is written again as it came read alike by everybody: it is in decimals that
+    encoders differ (RFC 8785, section 3.2.2.3), and keys that fold to the same are refused.
     """
-    if type(value) is not dict:
-        return False
-    for member in value.values():
-        kind = type(member)
-        if kind is int:
-            if not -MAX_SAFE_INTEGER <= member <= MAX_SAFE_INTEGER:
-                return False
-        elif kind is not str and kind is not bool and member is not None:
+    kind = type(value)
+    if kind is dict:
+        names = "".join(value)
+        if not names.isascii() or (not names.islower() and len({*map(str.lower, value)}) < len(value)):
             return False
-    return {*map(type, value)} == {str} and "".join(value).isascii()
+        members = value.values()
+    elif kind is list:
+        members = value
+    else:
+        return kind in _ATOMS or (kind is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER)
+    for member in members:  # noqa: SIM110 - as in _is_unambiguous
+        if type(member) not in _ATOMS and not _is_plain(member):
+            return False
+    return True
 
 
 def _is_unambiguous(value: Any) -> bool:
@@ -156,20 +160,20 @@ def _is_unambiguous(value: Any) -> bool:
 
 
 def _plain_object(raw: bytes) -> dict[str, JsonValue] | None:
-    """A flat object, if the document is written as an encoder writes it; else None: then nothing is said.
+    """An object, if the document is written as an encoder writes it; else None: then nothing is said.
 
-    Written again it is the same bytes, so that no key stands twice and no number has another spelling. Small
-    letters alone cannot fold to the same.
+    Written again it is the same bytes, so that no key stands twice and no number has another spelling. Its
+    nesting was looked at before.
     """
     if len(raw) > _MAX_PLAIN_BYTES or b"\\" in raw or b"\x7f" in raw:
         return None
     if b"\xc2" in raw and _ENCODED_C1.search(raw):
         return None
     try:
-        value: object = _fast.decode(raw)
+        value: Any = _fast.decode(raw)
     except ValueError:
         return None
-    if _is_plain(value) and "".join(value).islower() and _as_written.encode(value) == raw:
+    if type(value) is dict and _is_plain(value) and _as_written.encode(value) == raw:
         return value
     return None
 
