@@ -39,6 +39,7 @@ from verifier.ports import Adapter, Digest
 from verifier.preparing import Prepared
 from verifier.published import Published
 from verifier.questioning import Questions
+from verifier.randomness import randbytes
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.retention import RetentionDesk, RetentionWorker
 from verifier.settings import Settings
@@ -67,7 +68,7 @@ def now() -> datetime:
 
 def new_id() -> str:
     """A random id of 32 hexadecimal digits that begins with the time, as UUIDv7 does (RFC 9562)."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+    return f"{time.time_ns() // 1_000_000:012x}{randbytes(10).hex()}"
 
 
 def ephemeral_key() -> SigningKey:

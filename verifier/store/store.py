@@ -38,6 +38,7 @@ from verifier.ports.subject import SubjectTransaction
 from verifier.ports.sweeping import Backlog, SweepingTransaction
 from verifier.ports.watching import Failure, Gap, Tally
 from verifier.ports.witnessing import Cosigned
+from verifier.randomness import Reserve
 from verifier.sealing import FieldKeys
 from verifier.store.access import Access
 from verifier.store.accounting import Accounting
@@ -124,8 +125,8 @@ class Store:
 
     def _in(self, session: type[S], work: Callable[[S], T]) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
-            # A vault a transaction: no opened key outlives its use.
-            return work(session(connection, Vault(self._keys, self._randbytes, self._new_id)))
+            # A vault a transaction: no opened key outlives its use, nor does randomness drawn ahead.
+            return work(session(connection, Vault(self._keys, Reserve(self._randbytes), self._new_id)))
 
         return run
 
