@@ -25,6 +25,7 @@ from verifier.ports.listing import ListingTransaction
 from verifier.questioning import Questions
 from verifier.roster_rows import NOT_STANDING, RowProblem
 from verifier.spreadsheet import Bounds, Cell
+from verifier.standing_written import Writer
 from verifier.totals import By
 
 T = TypeVar("T")
@@ -179,9 +180,19 @@ class EnterpriseDesk:
         }
 
     async def status(
-        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
-    ) -> dict[str, Any]:
-        """Where the enterprise's own people stand, by position in the question.
+        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = "", canonical: bool = False
+    ) -> list[bytes]:
+        """Where the enterprise's own people stand, by position in the question: JSON, in pieces.
+
+        A long question is answered in slices, a transaction each: none keeps other writers waiting for long,
+        and no more than a slice is there as anything but bytes.
+
+        Args:
+            client: who asks; that it may speak for the enterprise is the web's to check.
+            uscc: the enterprise.
+            body: the question.
+            entitlement: which of those in force; empty for the first.
+            canonical: with sorted names, for what is signed.
 
         Raises:
             RequestRejected: SCHEMA_INVALID, the question cannot be read, or no policy in force is about the
@@ -191,19 +202,22 @@ class EnterpriseDesk:
         policy = _policy(rules, entitlement)
         people = await asyncio.to_thread(roster.read_people, body)
         self.questions.ask(uscc, client.client_id, len(people), at)
-        answer = await self.units.standings(
-            lambda tx: standing.status(
-                tx,
-                uscc,
-                people,
+        writer = Writer(canonical)
+        for first in range(0, len(people), standing.SLICE):
+            slice_of_them = bound(
+                standing.status,
+                uscc=uscc,
+                people=people[first : first + standing.SLICE],
                 at=at,
                 policy=policy,
                 register=rules.register,
                 client_id=client.client_id,
+                first=first,
             )
-        )
-        self.questions.answered(uscc, client.client_id, [answer], at)
-        return await asyncio.to_thread(standing.members, answer)
+            answer = await self.units.standings(slice_of_them)
+            self.questions.answered(uscc, client.client_id, [answer], at)
+            writer.add(answer)
+        return writer.pieces()
 
 
 def _policy(rules: Rulebook, entitlement: str) -> Policy:

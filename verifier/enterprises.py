@@ -34,14 +34,13 @@ from verifier.ports import Digest, NewId
 from verifier.ports.intake import RosterTransaction
 from verifier.roster import content
 from verifier.roster_rows import RosterRow
-from verifier.standing import members, status
+from verifier.standing import status
 
 __all__ = [
     "StatusAnswer",
     "UploadResult",
     "admit",
     "declare_scope",
-    "members",
     "roster_digest",
     "status",
     "take_rows",

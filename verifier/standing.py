@@ -18,37 +18,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from verifier import identity, learner
 from verifier.candidates import CaseView
 from verifier.errors import IdentityRejected, Party
 from verifier.keyring import Register
-from verifier.model.decision import Case, Met, NotMet, Outcome, State, Unknown
-from verifier.model.facts import (
-    CompletionFact,
-    ContestFact,
-    EmployerChoiceFact,
-    EmploymentFact,
-    NameDecisionFact,
-)
+from verifier.model.decision import Case, Met, NotMet, Outcome, Unknown
+from verifier.model.facts import CompletionFact, ContestFact, EmploymentFact
 from verifier.model.person import Identifier, IdentityClaims, LearnerId, NameRelation, PersonName, Uscc
 from verifier.model.standing import (
+    Completed,
     CompletionStanding,
+    Listed,
     Mend,
+    Outline,
     PersonStanding,
     Reason,
+    Recorded,
     Standing,
     StatusAnswer,
 )
-from verifier.model.time import beijing_date, iso
+from verifier.model.time import beijing_date, covers
 from verifier.policy import Clause, Policy
 from verifier.policy.wording import MISSING
 from verifier.ports.acting import ActingTransaction
-from verifier.ports.intake import LatestTrace, StatusTransaction
+from verifier.ports.intake import StatusTransaction
+from verifier.standing_recorded import Found, said
 
-Decided = TypeVar("Decided", EmployerChoiceFact, NameDecisionFact)
-
+SLICE: Final = 500
+"""People answered about in one transaction of a long question; see ``status``."""
 PURPOSE: Final = "enterprise-status"
 SHOWN: Final = "status"
 """What the access log says of an answer."""
@@ -56,11 +55,6 @@ SHOWN: Final = "status"
 
 _FIRST: Final = (Standing.GRANTED_HERE, Standing.MONTH_TAKEN, Standing.PENDING, Standing.REFUSED)
 """Of several completions the foremost of these speaks for the person."""
-_RECORDED: Final = {
-    State.GRANTED: Standing.GRANTED_HERE,
-    State.PENDING: Standing.PENDING,
-    State.REFUSED: Standing.REFUSED,
-}
 
 
 _NOT_RECEIVED: Final = Mend(
@@ -98,34 +92,78 @@ def status(
     today = beijing_date(at)
     admitted = any(fact.start <= today for fact in tx.admissions(uscc))
     asked = [_read(claims, today) for claims in people]
-    desk = _Desk(uscc, policy, register)
     learners = tx.known_learners({one.identifier for one in asked if one is not None}) if admitted else {}
-    rows = _own_rows(tx, uscc, learners)
+    names = tx.listed_names(uscc, set(learners.values()))
     # Under whom each is judged: an employee may have been merged with another id number's holder.
-    canonical = tx.members(rows)
+    canonical = tx.members(names)
     # Read before the decisions: of one that is taken meanwhile it is then said that it comes.
     due = {canonical[who] for who in tx.due_among(canonical, at)}
-    people_judged = {canonical[who] for who in rows}
-    cases = tx.cases(people_judged, policy.entitlement, at)
-    latest = tx.latest_traces(people_judged, policy.entitlement)
-    closed = {who for who in rows if _contested(cases[canonical[who]].contests, uscc)}
+    judged = {canonical[who] for who in names}
+    # Whoever is judged under one of those who were asked about is among them already.
+    outlines = tx.outlines(canonical if judged <= names.keys() else tx.members(judged))
+    standings = _standings(tx, outlines, _Desk(uscc, policy, register), at)
     answers: list[PersonStanding] = []
     told: dict[LearnerId, PersonStanding] = {}
     for one in asked:
         who = learners.get(one.identifier) if one is not None else None
         if one is None:
             answers.append(PersonStanding(Standing.INVALID_ID, mend=(_INVALID,)))
-        elif who is None or who in closed or not _fits(one.name, rows.get(who, ())):
+        elif (
+            who is None
+            or not _fits(one.name, names.get(who, ()))
+            or uscc in outlines[canonical[who]].contested
+        ):
             answers.append(PersonStanding(Standing.NOT_LISTED))
         else:
             if who not in told:
-                judged = canonical[who]
-                standing = desk.person(cases[judged], latest.get(judged))
-                told[who] = replace(standing, evaluating=judged in due)
+                standing = standings[canonical[who]]
+                told[who] = replace(standing, evaluating=True) if canonical[who] in due else standing
             answers.append(told[who])
     if told:
         tx.log_disclosures(tuple(told), client_id, PURPOSE, SHOWN, at)
     return StatusAnswer(admitted, at, policy.pin, first, tuple(answers))
+
+
+def _standings(
+    tx: StatusTransaction, outlines: Mapping[LearnerId, Outline], desk: _Desk, at: datetime
+) -> Mapping[LearnerId, PersonStanding]:
+    """What each is told. A case is read, and opened, only where a clause has to be asked for the answer."""
+    recorded = tx.recorded(set(outlines), desk.policy.entitlement)
+    found: dict[LearnerId, PersonStanding] = {}
+    unsaid: list[LearnerId] = []
+    for who, outline in outlines.items():
+        standing = desk.person(outline, recorded.get(who), None)
+        if standing is None:
+            unsaid.append(who)
+        else:
+            found[who] = standing
+    cases = tx.cases(unsaid, desk.policy.entitlement, at) if unsaid else {}
+    for who, case in cases.items():
+        view = CaseView.of(desk.register.applied_to(case), desk.policy.entitlement)
+        standing = desk.person(outline_of(case), recorded.get(who), view)
+        assert standing is not None, "with a case there is nothing that cannot be said"
+        found[who] = standing
+    return found
+
+
+def outline_of(case: Case) -> Outline:
+    """The outline of a case that is there: as ``StatusTransaction.outlines`` reads it without one."""
+    return Outline(
+        tuple(
+            Completed(
+                fact.fact_id,
+                fact.platform,
+                fact.completed_at,
+                fact.recorded_at,
+                fact.document,
+                fact.course_title,
+            )
+            for fact in case.completions
+        ),
+        tuple(Listed(row.uscc, row.start, row.end) for row in case.employments),
+        frozenset(contest.uscc for contest in case.contests if contest.upheld is not False),
+        frozenset(contest.uscc for contest in case.contests if contest.upheld),
+    )
 
 
 # --- who is asked for ---------------------------------------------------------------------------------------
@@ -145,10 +183,9 @@ def _read(claims: IdentityClaims, today: date) -> _Asked | None:
 
 
 def _identified(claims: IdentityClaims, today: date) -> _Asked:
-    # Reading claims takes a name; here it may be missing, and then any readable one does.
-    named = claims if claims.name else replace(claims, name="不详")
-    who = learner.identify(named, today)
-    return _Asked(who.identifier, who.name if claims.name else None)
+    # A name may be missing here, and then any fits.
+    identifier = learner.strong(claims.id_kind, claims.id_number, claims.country, today)
+    return _Asked(identifier, identity.person_name(claims.name) if claims.name else None)
 
 
 def employee(tx: ActingTransaction, uscc: Uscc, claims: IdentityClaims, at: datetime) -> LearnerId | None:
@@ -168,7 +205,7 @@ def employee(tx: ActingTransaction, uscc: Uscc, claims: IdentityClaims, at: date
     known = tx.known_learners({one.identifier})
     admitted = any(fact.start <= today for fact in tx.admissions(uscc))
     who = known.get(one.identifier)
-    if who is None or not admitted or not _fits(one.name, _own_rows(tx, uscc, known).get(who, ())):
+    if who is None or not admitted or not _fits(one.name, tx.listed_names(uscc, {who}).get(who, ())):
         return None
     group = tx.members({*tx.members({who}).values()})
     contests = [fact for fact in tx.acts_of(group) if isinstance(fact, ContestFact)]
@@ -180,21 +217,10 @@ def _contested(contests: Iterable[ContestFact], uscc: Uscc) -> bool:
     return any(contest.uscc == uscc and contest.upheld is not False for contest in contests)
 
 
-def _own_rows(
-    tx: StatusTransaction, uscc: Uscc, learners: Mapping[Identifier, LearnerId]
-) -> dict[LearnerId, list[EmploymentFact]]:
-    rows: dict[LearnerId, list[EmploymentFact]] = {}
-    for row in tx.employments(uscc, set(learners.values())):
-        if row.withdrawn:
-            continue
-        rows.setdefault(row.learner_id, []).append(row)
-    return rows
-
-
-def _fits(name: PersonName | None, rows: Sequence[EmploymentFact]) -> bool:
+def _fits(name: PersonName | None, listed: Sequence[PersonName]) -> bool:
     if name is None:
-        return bool(rows)
-    return any(identity.compare_names(name, row.name) is not NameRelation.DIFFERENT for row in rows)
+        return bool(listed)
+    return any(identity.compare_names(name, other) is not NameRelation.DIFFERENT for other in listed)
 
 
 # --- what they are told -------------------------------------------------------------------------------------
@@ -208,56 +234,59 @@ class _Desk:
     policy: Policy
     register: Register
 
-    def person(self, case: Case, latest: LatestTrace | None) -> PersonStanding:
-        view = CaseView.of(self.register.applied_to(case), self.policy.entitlement)
+    def person(
+        self, outline: Outline, recorded: Recorded | None, view: CaseView | None
+    ) -> PersonStanding | None:
+        """What somebody is told; None where a clause has to be asked and there is no case to ask it of."""
+        decided = None if recorded is None else said(recorded)
         shown: list[CompletionStanding] = []
-        business = (fact for fact in case.completions if self.policy.about(fact.document))
+        business = (fact for fact in outline.completions if self.policy.about(fact.document))
         for completion in sorted(business, key=lambda fact: (fact.completed_at, fact.fact_id)):
-            covering = view.covering(completion)
-            own = [row for row in covering if row.uscc == self.uscc]
-            if own or not covering:
-                shown.append(self._completion(view, completion, covering, own, latest))
+            day = beijing_date(completion.completed_at)
+            covering = [row.uscc for row in outline.listings if _counts(row, outline, day)]
+            own = self.uscc in covering
+            if not own and covering:
+                continue
+            if decided is not None and decided.is_about(completion, self.uscc if own else None):
+                found = decided.found
+            elif view is not None:
+                found = self._asked(view, completion)
+            else:
+                return None
+            shown.append(self._completion(completion, day, found, own=own))
         if not shown:
             return PersonStanding(Standing.NOT_RECEIVED, mend=(_NOT_RECEIVED,))
         state = min((one.state for one in shown), key=_FIRST.index)
         mend = dict.fromkeys(
             Mend(reason.party, MISSING.get(reason.missing, reason.missing))
             for one in shown
+            if one.state is Standing.PENDING
             for reason in one.reasons
-            if one.state is Standing.PENDING and reason.party is not None
+            if reason.party is not None
         )
         return PersonStanding(state, tuple(shown), tuple(mend))
 
-    def _completion(
-        self,
-        view: CaseView,
-        completion: CompletionFact,
-        covering: tuple[EmploymentFact, ...],
-        own: Sequence[EmploymentFact],
-        latest: LatestTrace | None,
-    ) -> CompletionStanding:
-        month = None
-        decided_at = None
-        if latest is not None and _is_about(latest, completion, self.uscc if own else None):
-            state = _RECORDED[latest.state]
-            reasons = tuple(_recorded_reason(clause) for clause in latest.trace["clauses"])
-            month = date.fromisoformat(latest.trace["month"]) if latest.trace["month"] else None
-            decided_at = latest.decided_at
-        else:
-            asked = [self._ask(view, completion, covering, row) for row in own or (None,)]
-            state, reasons = min(asked, key=_rank)
+    def _completion(self, completion: Completed, day: date, found: Found, *, own: bool) -> CompletionStanding:
         platform = self.register.platforms.get(completion.platform)
         return CompletionStanding(
             platform=completion.platform,
             platform_name=platform.name if platform else completion.platform,
             course_title=completion.course_title if own else None,
-            completed_on=beijing_date(completion.completed_at),
+            completed_on=day,
             received_at=completion.recorded_at,
-            state=state,
-            month=month,
-            decided_at=decided_at,
-            reasons=reasons,
+            state=found.state,
+            month=found.month,
+            decided_at=found.decided_at,
+            reasons=found.reasons,
         )
+
+    def _asked(self, view: CaseView, outlined: Completed) -> Found:
+        completion = next(fact for fact in view.case.completions if fact.fact_id == outlined.fact_id)
+        covering = view.covering(completion)
+        own = [row for row in covering if row.uscc == self.uscc]
+        asked = [self._ask(view, completion, covering, row) for row in own or (None,)]
+        state, reasons = min(asked, key=_rank)
+        return Found(state, reasons)
 
     def _ask(
         self,
@@ -288,72 +317,12 @@ def _rank(asked: tuple[Standing, tuple[Reason, ...]]) -> tuple[int, int]:
     return _FIRST.index(state), sum(reason.answer != "met" for reason in reasons)
 
 
-def _is_about(latest: LatestTrace, completion: CompletionFact, uscc: Uscc | None) -> bool:
-    candidate = latest.trace["candidate"]
-    return candidate is not None and (candidate["completion"], candidate["uscc"]) == (
-        completion.fact_id,
-        uscc,
-    )
-
-
-def _recorded_reason(clause: Mapping[str, Any]) -> Reason:
-    said = clause["outcome"]
-    return Reason(
-        clause["clause"],
-        clause["title"],
-        clause["citation"],
-        said["answer"],
-        said["why"],
-        said.get("missing", ""),
-        Party(said["party"]) if "party" in said else None,
-    )
+def _counts(row: Listed, outline: Outline, day: date) -> bool:
+    """As ``CaseView.covering`` says it."""
+    return row.uscc not in outline.refuted and covers(row.start, row.end, day)
 
 
 def _asked_reason(clause: Clause, outcome: Outcome) -> Reason:
     answer = {Met: "met", NotMet: "not_met", Unknown: "unknown"}[type(outcome)]
     missing, party = (outcome.missing, outcome.party) if isinstance(outcome, Unknown) else ("", None)
     return Reason(clause.id, clause.title, clause.citation, answer, outcome.why, missing, party)
-
-
-# --- how it is answered -------------------------------------------------------------------------------------
-
-
-def members(answer: StatusAnswer) -> dict[str, Any]:
-    """An answer as JSON members; what does not apply is left out."""
-    return {
-        "admitted": answer.admitted,
-        "as_of": iso(answer.as_of),
-        "policy": answer.policy,
-        "people": [
-            {
-                "position": position,
-                "state": person.state.value,
-                "completions": [_completion_members(one) for one in person.completions],
-                "mend": [{"party": mend.party.value, "what": mend.what} for mend in person.mend],
-                **({"evaluating": True} if person.evaluating else {}),
-            }
-            for position, person in enumerate(answer.people, answer.first)
-        ],
-    }
-
-
-def _completion_members(one: CompletionStanding) -> dict[str, Any]:
-    said: dict[str, Any] = {
-        "platform": one.platform,
-        "platform_name": one.platform_name,
-        "course_title": one.course_title,
-        "completed_on": one.completed_on.isoformat(),
-        "received_at": iso(one.received_at),
-        "state": one.state.value,
-        "month": one.month.strftime("%Y-%m") if one.month else None,
-        "decided_at": iso(one.decided_at) if one.decided_at else None,
-        "reasons": [_reason_members(reason) for reason in one.reasons],
-    }
-    return {name: value for name, value in said.items() if value is not None}
-
-
-def _reason_members(reason: Reason) -> dict[str, Any]:
-    said = {name: getattr(reason, name) for name in ("clause", "title", "citation", "answer", "why")}
-    if reason.party is not None:
-        said |= {"missing": reason.missing, "party": reason.party.value}
-    return said

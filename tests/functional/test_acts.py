@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.answers import said
 from tests.functional.world import BUREAU, FACTORY, WORKSHOP, World
 from verifier import acts, standing
 from verifier.claims import Asked
@@ -49,7 +50,7 @@ async def told(world: World, uscc: Uscc, who: Person) -> dict[str, Any]:
             client_id="enterprise",
         )
     )
-    [shown] = standing.members(answer)["people"]
+    [shown] = said(answer)["people"]
     return dict(shown)
 
 

@@ -164,7 +164,7 @@ async def test_an_enterprise_asks_for_the_standing_under_each_entitlement(small_
     body = json.dumps({"people": [{"id_number": WORKER.id_number, "name": WORKER.name}]}).encode()
 
     async def told(entitlement: str) -> tuple[str, list[str]]:
-        answer = await desk.status(client, FACTORY, body, entitlement=entitlement)
+        answer = json.loads(b"".join(await desk.status(client, FACTORY, body, entitlement=entitlement)))
         [one] = answer["people"]
         # Both were completed at one moment, so that their order is nobody's.
         return one["state"], sorted(shown["state"] for shown in one["completions"])

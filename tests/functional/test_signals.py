@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.answers import said
 from tests.functional.world import FACTORY, WORKSHOP, World, row
 from verifier import merging, standing
 from verifier.cli.simulator import Course, Person, enterprise_code, person
@@ -297,7 +298,7 @@ async def answer(world: World, code: Uscc) -> Any:
             tx, code, people, at=world.now, policy=policy, register=register, client_id="enterprise"
         )
     )
-    return {name: value for name, value in standing.members(found).items() if name != "as_of"}
+    return {name: value for name, value in said(found).items() if name != "as_of"}
 
 
 async def test_nothing_waits_for_the_worker(desk: Desk) -> None:

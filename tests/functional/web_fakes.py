@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 import aiohttp
+import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -234,11 +235,11 @@ class FakeEnterprises:
         return self._called("scope", client.client_id, uscc, body)
 
     async def status(
-        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
-    ) -> dict[str, Any]:
-        if entitlement:
-            return self._called("status", client.client_id, uscc, body, entitlement)
-        return self._called("status", client.client_id, uscc, body)
+        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = "", canonical: bool = False
+    ) -> list[bytes]:
+        asked = ("status", client.client_id, uscc, body, *([entitlement] if entitlement else ()))
+        said = self._called(*asked)
+        return [strict_json.canonical(said) if canonical else msgspec.json.encode(said)]
 
     async def uploads(self, uscc: Uscc, limit: int) -> dict[str, Any]:
         return self._called("uploads", uscc, limit)

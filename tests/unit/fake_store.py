@@ -6,7 +6,7 @@ One object is one store and one transaction at once: nothing is ever rolled back
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import count
 
 from verifier.model.decision import Case, Entitlement, Holding, LatestDecision, ReviewNeed, State
@@ -21,16 +21,18 @@ from verifier.model.facts import (
     RevocationFact,
     ScopeFact,
 )
-from verifier.model.person import Identifier, LearnerId, Trait, Uscc
+from verifier.model.person import Identifier, LearnerId, PersonName, Trait, Uscc
+from verifier.model.standing import Outline, Recorded
 from verifier.ports.intake import (
     DeliveryClaim,
     KeptDocument,
     KnownDelivery,
-    LatestTrace,
     Mention,
     NewDecision,
     OwnItem,
 )
+from verifier.signatures.strict_json import canonical
+from verifier.standing import outline_of
 
 Reference = tuple[str, str, str]
 Slot = tuple[LearnerId, Entitlement]
@@ -84,6 +86,22 @@ class FakeStore:
     def employments(self, uscc: Uscc, learners: Collection[LearnerId]) -> Sequence[EmploymentFact]:
         mine = [fact for fact in self.current() if isinstance(fact, EmploymentFact) and fact.uscc == uscc]
         return [fact for fact in mine if fact.learner_id in learners]
+
+    def listed_names(
+        self, uscc: Uscc, learners: Collection[LearnerId]
+    ) -> Mapping[LearnerId, Sequence[PersonName]]:
+        found: dict[LearnerId, list[PersonName]] = {}
+        for row in self.employments(uscc, learners):
+            if not row.withdrawn:
+                found.setdefault(row.learner_id, []).append(row.name)
+        return found
+
+    def outlines(self, members: Mapping[LearnerId, LearnerId]) -> Mapping[LearnerId, Outline]:
+        whose = {*members.values()}
+        return {
+            who: outline_of(self._case(who, Entitlement(""), datetime.max.replace(tzinfo=UTC)))
+            for who in whose
+        }
 
     def admissions(self, uscc: Uscc) -> Sequence[AdmissionFact]:
         return [fact for fact in self.current() if isinstance(fact, AdmissionFact) and fact.uscc == uscc]
@@ -285,11 +303,11 @@ class FakeStore:
             for who, new in self._newest(learners, entitlement).items()
         }
 
-    def latest_traces(
+    def recorded(
         self, learners: Collection[LearnerId], entitlement: Entitlement
-    ) -> Mapping[LearnerId, LatestTrace]:
+    ) -> Mapping[LearnerId, Recorded]:
         return {
-            who: LatestTrace(new.state, new.trace, new.decided_at)
+            who: Recorded(new.state, new.decided_at, canonical(dict(new.trace)).decode())
             for who, new in self._newest(learners, entitlement).items()
         }
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.answers import said
 from tests.unit.fake_store import FakeStore
 from verifier import enterprises, pipeline
 from verifier.errors import Code, Party, RequestRejected
@@ -499,7 +500,7 @@ def test_a_month_that_another_employer_holds_is_only_said_to_be_taken() -> None:
     assert (standing.state, standing.mend) == (Standing.MONTH_TAKEN, ())
     assert [one.course_title for one in standing.completions] == ["消防"]
     assert answers(standing) == {"one-month": "not_met"}
-    text = json.dumps(enterprises.members(ask(store)), ensure_ascii=False)
+    text = json.dumps(said(ask(store)), ensure_ascii=False)
     assert THEIRS not in text
     assert "2021-03" not in text
 
@@ -722,11 +723,11 @@ def test_the_answer_as_json_is_by_position_and_repeats_no_number_or_name() -> No
     complete(store, 2)
     decide(store)
     people: Sequence[IdentityClaims] = (person(1, "测试员甲"), person(2), person(5))
-    said = enterprises.members(ask(store, *people, first=200))
-    text = json.dumps(said, ensure_ascii=False)
-    assert said["admitted"] is True
-    assert (said["as_of"], said["policy"]) == ("2021-07-01T02:00:00Z", "online-training-month@3")
-    granted, pending, absent = said["people"]
+    shown = said(ask(store, *people, first=200))
+    text = json.dumps(shown, ensure_ascii=False)
+    assert shown["admitted"] is True
+    assert (shown["as_of"], shown["policy"]) == ("2021-07-01T02:00:00Z", "online-training-month@3")
+    granted, pending, absent = shown["people"]
     assert absent == {"position": 202, "state": "not_listed", "completions": [], "mend": []}
     assert (granted["position"], granted["state"]) == (200, "granted_here")
     reasons = granted["completions"][0].pop("reasons")
@@ -869,5 +870,5 @@ def test_who_waits_to_be_judged_again_is_said_to_be_evaluated() -> None:
     store.due = [(store.identifiers[resident_id(number(1), today=AT.date())], "roster")]
     answer = ask(store, *(person(serial) for serial in (1, 2, 3)))
     assert [one.evaluating for one in answer.people] == [True, False, False]
-    shown = enterprises.members(answer)["people"]
+    shown = said(answer)["people"]
     assert [one.get("evaluating") for one in shown] == [True, None, None]

@@ -27,9 +27,10 @@ from verifier.cli.simulator import ChinaVocationalTraining, Delivery, NewOccupat
 from verifier.model.decision import State
 from verifier.model.time import beijing_date
 from verifier.policy.wording import MISSING
-from verifier.ports.intake import LatestTrace, StatusTransaction
+from verifier.ports.intake import LatestTrace
 from verifier.ports.issuing import IssuingTransaction
 from verifier.signatures import jws, keys, strict_json
+from verifier.store.access import Access
 
 T = TypeVar("T")
 PATIENCE: Final = 10.0
@@ -211,11 +212,11 @@ class Stage:
         identifier = identity.resident_id(person.id_number, today=beijing_date(now()))
         entitlement = self.service.rules.policy.entitlement
 
-        def work(tx: StatusTransaction) -> LatestTrace | None:
+        def work(tx: Access) -> LatestTrace | None:
             learners = tx.known_learners({identifier}).values()
             return next(iter(tx.latest_traces(set(learners), entitlement).values()), None)
 
-        return await self.service.store.standings(work)
+        return await self.service.store.previewing(work)
 
     async def status_token(self, record: Pulled) -> str:
         """The status list that a record names, as it is published now."""

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
+import msgspec
+
 from verifier.errors import Party
+from verifier.model.certificate import DocumentKind
+from verifier.model.decision import State
 from verifier.model.delivery import PlatformSlug
+from verifier.model.facts import FactId
+from verifier.model.person import Uscc
 
 
 class Standing(StrEnum):
@@ -23,8 +29,60 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """One clause's answer.
+class Completed:
+    """What a completion says beside its number and its holder's name; members as in ``CompletionFact``."""
+
+    fact_id: FactId
+    platform: PlatformSlug
+    completed_at: datetime
+    recorded_at: datetime
+    document: DocumentKind
+    course_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """From when to when an enterprise lists somebody."""
+
+    uscc: Uscc
+    start: date
+    end: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an answer about somebody needs of a case where decisions are recorded: nothing that is sealed.
+
+    Attributes:
+        completions: in any order.
+        listings: rows that no enterprise took back, in any order.
+        contested: enterprises whose listing is contested, or was found not to count.
+        refuted: those of them whose listing was found not to count.
+    """
+
+    completions: tuple[Completed, ...] = ()
+    listings: tuple[Listed, ...] = ()
+    contested: frozenset[Uscc] = frozenset()
+    refuted: frozenset[Uscc] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The newest decision of a learner.
+
+    Attributes:
+        trace: as ``verifier.eligibility.trace`` made it, in JSON.
+    """
+
+    state: State
+    decided_at: datetime
+    trace: str
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One clause's answer; its members are answered in this order, those that do not apply left out.
+
+    A struct, because a long answer has a hundred thousand of them.
 
     Attributes:
         answer: ``met``, ``not_met`` or ``unknown``.

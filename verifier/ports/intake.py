@@ -17,7 +17,8 @@ from verifier.model.facts import (
     RevocationFact,
     ScopeFact,
 )
-from verifier.model.person import Identifier, LearnerId, Trait, Uscc
+from verifier.model.person import Identifier, LearnerId, PersonName, Trait, Uscc
+from verifier.model.standing import Outline, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,8 +328,10 @@ class StatusTransaction(Protocol):
         """The learner of each identifier that has one; none is created, no row is touched."""
         ...
 
-    def employments(self, uscc: Uscc, learners: Collection[LearnerId]) -> Sequence[EmploymentFact]:
-        """Current rows of one enterprise's roster for these learners."""
+    def listed_names(
+        self, uscc: Uscc, learners: Collection[LearnerId]
+    ) -> Mapping[LearnerId, Sequence[PersonName]]:
+        """The names on an enterprise's rows that it did not take back, for those of the learners it lists."""
         ...
 
     def admissions(self, uscc: Uscc) -> Sequence[AdmissionFact]:
@@ -345,10 +348,18 @@ class StatusTransaction(Protocol):
         """All current facts of each learner; what the register says of them is left for the caller."""
         ...
 
-    def latest_traces(
+    def outlines(self, members: Mapping[LearnerId, LearnerId]) -> Mapping[LearnerId, Outline]:
+        """What is known of everyone who is judged under somebody, nothing sealed; by that somebody.
+
+        Args:
+            members: each with the one under whom, as ``members`` gives them; all who are judged under these.
+        """
+        ...
+
+    def recorded(
         self, learners: Collection[LearnerId], entitlement: Entitlement
-    ) -> Mapping[LearnerId, LatestTrace]:
-        """The newest decision of each learner that has one, with its trace."""
+    ) -> Mapping[LearnerId, Recorded]:
+        """The newest decision of each learner that has one."""
         ...
 
     def due_among(self, learners: Collection[LearnerId], at: datetime) -> Collection[LearnerId]:

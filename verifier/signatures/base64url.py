@@ -7,6 +7,8 @@ _PADDING: Final = (b"", b"!", b"==", b"=")
 """By the length modulo 4; one character alone encodes no byte."""
 _ENDINGS: Final = ("", "", "AQgw", "AEIMQUYcgkosw048")
 """The last characters that leave no bit over: 4 bits of it are used, or 2 are not."""
+_PIECE: Final = 3 << 16
+"""A multiple of three bytes: only the last piece has bits left over."""
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 """To the alphabet that the decoder knows; what is foreign to base64url becomes foreign to it too."""
@@ -14,6 +16,9 @@ _STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 def encode(data: bytes) -> str:
     """Base64url without padding (RFC 7515, section 2)."""
+    if len(data) > _PIECE:
+        # Of a long text no step may hold up every other thread for its whole length.
+        return "".join(encode(data[start : start + _PIECE]) for start in range(0, len(data), _PIECE))
     return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 

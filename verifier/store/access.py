@@ -15,11 +15,11 @@ from verifier.model.person import LearnerId
 from verifier.policy import entitlement_of
 from verifier.ports.operating import Adoption
 from verifier.store import tables
-from verifier.store.intake import Roster
+from verifier.store.outlines import Outlines
 from verifier.store.session import chunks
 
 
-class Access(Roster):
+class Access(Outlines):
     """One transaction of an operator's act or of an access check."""
 
     def put_client(self, client: Client, at: datetime) -> None:

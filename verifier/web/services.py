@@ -64,9 +64,12 @@ class Enterprises(Protocol):
         ...
 
     async def status(
-        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = ""
-    ) -> dict[str, Any]:
-        """Answer for people on the roster whether their month is granted."""
+        self, client: Client, uscc: Uscc, body: bytes, *, entitlement: str = "", canonical: bool = False
+    ) -> list[bytes]:
+        """Answer for people on the roster whether their month is granted: JSON, in pieces.
+
+        With ``canonical`` names are sorted, for what is signed.
+        """
         ...
 
 

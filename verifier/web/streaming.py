@@ -8,7 +8,7 @@ answer has no end then, and cannot be taken for a whole one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from aiohttp import web
@@ -18,15 +18,19 @@ from verifier.web import errors
 from verifier.web.routes import Call
 
 
-async def send(call: Call, pieces: AsyncGenerator[bytes, None], media_type: str) -> web.StreamResponse:
+async def send(
+    call: Call, pieces: AsyncGenerator[bytes, None], media_type: str, length: int | None = None
+) -> web.StreamResponse:
     """Send an answer piece by piece.
 
     Args:
         call: what is answered.
         pieces: at least one; an error before the first is answered like any other.
         media_type: of the whole.
+        length: of the whole, where it is known.
     """
     response = web.StreamResponse(headers={"Content-Type": media_type})
+    response.content_length = length
     errors.seal(response, call.request_id)
     async with aclosing(pieces):
         first = await anext(pieces)
@@ -41,6 +45,12 @@ async def send(call: Call, pieces: AsyncGenerator[bytes, None], media_type: str)
         except VerifierError as error:
             _cut(call, error.code)
     return response
+
+
+async def each(pieces: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
+    """Pieces that are there already."""
+    for piece in pieces:
+        yield piece
 
 
 async def _write(call: Call, response: web.StreamResponse, piece: bytes) -> None:
