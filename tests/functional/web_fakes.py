@@ -38,7 +38,15 @@ from verifier.model.delivery import (
 )
 from verifier.model.person import IdentityClaims, LearnerId, Uscc
 from verifier.ports import Adapter
-from verifier.ports.reading import DeliverySummary, Explanation, FeedEntry, Shows, StoredRecord, every
+from verifier.ports.reading import (
+    DeliverySummary,
+    Explanation,
+    FeedEntry,
+    ShownRecord,
+    Shows,
+    StoredRecord,
+    every,
+)
 from verifier.ports.watching import Failure, Gap, Tally
 from verifier.ports.witnessing import Cosigned
 from verifier.published import Published, PublishedKey, Purpose
@@ -91,15 +99,18 @@ def stored_record(record_id: str, position: int, office: str) -> StoredRecord:
 
 def entry(position: int, kind: str, office: str, record: StoredRecord | None = None) -> FeedEntry:
     body = entry_body({"v": 1, "kind": kind, "index": position})
-    return FeedEntry(position, kind, body, leaf_hash(body), office, record)
+    return FeedEntry(position, kind, body, leaf_hash(body), office, None if record is None else shown(record))
+
+
+def shown(record: StoredRecord) -> ShownRecord:
+    jws, disclosures = sdjwt.split(record.sd_jwt)
+    return ShownRecord(record.record_id, record.learner_id, record.kind, jws, tuple(disclosures))
 
 
 def _seen(one: FeedEntry, shows: Shows, *, disclosed: bool) -> FeedEntry:
     if one.record is None or not shows(one.kind, one.office):
         return replace(one, record=None)
-    whole = one.record.sd_jwt
-    sd_jwt = whole if disclosed else sdjwt.compose(sdjwt.split(whole)[0], [])
-    return replace(one, record=replace(one.record, sd_jwt=sd_jwt))
+    return one if disclosed else replace(one, record=replace(one.record, disclosures=()))
 
 
 class FakeReading:

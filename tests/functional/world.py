@@ -53,6 +53,7 @@ from verifier.spreadsheet import Bounds, Cell
 from verifier.store.engine import Database
 from verifier.store.group import GroupCommit
 from verifier.store.intake import Intake
+from verifier.store.reading import ReadingSession
 from verifier.store.schema import upgrade
 from verifier.store.store import Store
 from verifier.store.vault import Vault
@@ -323,7 +324,11 @@ class World:
     async def records(self) -> list[StoredRecord]:
         """Every record by index."""
         found, _ = await self.store.feed(-1, 10_000)
-        return [entry.record for entry in found if entry.record is not None]
+        shown = [entry.record for entry in found if entry.record is not None]
+        ids = [record.record_id for record in shown]
+        records = await self.store.read(ReadingSession, lambda tx: tx.records(ids))
+        assert [records[one.record_id].sd_jwt for one in shown] == [one.sd_jwt for one in shown]
+        return [records[one] for one in ids]
 
     async def states(self, person: Person) -> list[str]:
         """What was decided about a person, revision by revision."""

@@ -15,6 +15,27 @@ from verifier.ports.witnessing import Cosigned
 
 
 @dataclass(frozen=True, slots=True)
+class ShownRecord:
+    """A record as it was issued, to be shown.
+
+    Attributes:
+        jws: what was signed, without its disclosures.
+        disclosures: every one of them that was asked for and can still be opened.
+    """
+
+    record_id: str
+    learner_id: LearnerId
+    kind: str
+    jws: str = field(repr=False)
+    disclosures: tuple[str, ...] = field(repr=False)
+
+    @property
+    def sd_jwt(self) -> str:
+        """All of it, as it stands in the store: whoever reads it checks it."""
+        return "~".join((self.jws, *self.disclosures, ""))
+
+
+@dataclass(frozen=True, slots=True)
 class StoredRecord:
     """A record as it was issued.
 
@@ -42,7 +63,7 @@ class FeedEntry:
     body: bytes
     leaf_hash: bytes
     office: str
-    record: StoredRecord | None
+    record: ShownRecord | None
 
 
 @dataclass(frozen=True, slots=True)

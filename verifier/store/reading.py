@@ -26,7 +26,15 @@ from verifier.model.access import Client
 from verifier.model.delivery import DeliveryOutcome
 from verifier.model.facts import FactId, FactKind
 from verifier.model.person import LearnerId
-from verifier.ports.reading import DeliverySummary, Explanation, FactSource, FeedEntry, Shows, StoredRecord
+from verifier.ports.reading import (
+    DeliverySummary,
+    Explanation,
+    FactSource,
+    FeedEntry,
+    ShownRecord,
+    Shows,
+    StoredRecord,
+)
 from verifier.signatures.sdjwt import compose
 from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
@@ -76,28 +84,42 @@ class ReadingSession(Session):
         """Entries with index > ``after``, and the ledger's size at that moment."""
         size = self.size()
         table = tables.entries
+        columns = ("position", "kind", "body", "leaf_hash", "office", "record_id")
         rows = self.connection.execute(
-            select(table)
+            select(*(table.c[name] for name in columns))
             .where(table.c.position > after, table.c.position < size)
             .order_by(table.c.position)
             .limit(limit)
         ).all()
-        shown = {row.record_id for row in rows if row.record_id and shows(row.kind, row.office)}
-        records = self.records(shown, disclosed=disclosed)
+        shown = [place for place, kind, *_, office, record in rows if record and shows(kind, office)]
+        records = self._shown(shown, disclosed=disclosed)
         return [
-            FeedEntry(
-                row.position,
-                row.kind,
-                bytes(row.body),
-                bytes(row.leaf_hash),
-                row.office,
-                records.get(row.record_id),
-            )
-            for row in rows
+            FeedEntry(place, kind, body, leaf, office, records.get(place))
+            for place, kind, body, leaf, office, _ in rows
         ], size
 
-    def records(self, record_ids: Collection[str], *, disclosed: bool = True) -> Mapping[str, StoredRecord]:
-        """Records with their disclosures, as far as these can still be opened, or without any."""
+    def _shown(self, positions: Sequence[int], *, disclosed: bool) -> dict[int, ShownRecord]:
+        """Records by the index of their entry: no more of each than is shown."""
+        table = tables.records
+        names = ("position", "record_id", "learner_id", "kind", "jws")
+        columns = [table.c[name] for name in (*names, *(("sealed_disclosures",) if disclosed else ()))]
+        found: dict[int, ShownRecord] = {}
+        for chunk in chunks(positions):
+            rows = self.connection.execute(select(*columns).where(table.c.position.in_(chunk))).all()
+            if disclosed:
+                self.learner_keys({row[2] for row in rows})
+            for place, record, learner, kind, jws, *sealed in rows:
+                opened = self._disclosures(learner, record, sealed[0]) if sealed else ()
+                found[place] = ShownRecord(record, LearnerId(learner), kind, jws, opened)
+        return found
+
+    def _disclosures(self, learner: str, record_id: str, sealed: bytes) -> tuple[str, ...]:
+        """A record's disclosures; none once their key was destroyed."""
+        opened = self.vault.open(learner, *sealed_disclosures(record_id), sealed)
+        return () if opened is None else tuple(msgspec.json.decode(opened))
+
+    def records(self, record_ids: Collection[str]) -> Mapping[str, StoredRecord]:
+        """Records with their disclosures, as far as these can still be opened."""
         table = tables.records
         later = table.alias("later")
         newest = (
@@ -110,14 +132,11 @@ class ReadingSession(Session):
                 table.c.record_id.in_(sorted(record_ids))
             )
         ).all()
-        if disclosed:
-            self.learner_keys({row.learner_id for row in rows})
-        return {row.record_id: self._record(row, disclosed=disclosed) for row in rows}
+        self.learner_keys({row.learner_id for row in rows})
+        return {row.record_id: self._record(row) for row in rows}
 
-    def _record(self, row: Row[Any], *, disclosed: bool) -> StoredRecord:
-        sealed, place = row.sealed_disclosures, sealed_disclosures(row.record_id)
-        opened = self.vault.open(row.learner_id, *place, sealed) if disclosed else None
-        disclosures = json.loads(opened) if opened is not None else []
+    def _record(self, row: Row[Any]) -> StoredRecord:
+        disclosures = self._disclosures(row.learner_id, row.record_id, row.sealed_disclosures)
         return StoredRecord(
             record_id=row.record_id,
             learner_id=LearnerId(row.learner_id),

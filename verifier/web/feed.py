@@ -21,10 +21,10 @@ moment, no entry behind it is shown, and ``proof`` shows that the tree up to ``n
 from __future__ import annotations
 
 import asyncio
-import base64
+import binascii
 import re
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -33,8 +33,7 @@ from aiohttp import web
 from verifier.errors import AccessDenied, Code, Conflict, RequestRejected
 from verifier.model.access import Client, ClientState, Role
 from verifier.model.ledger import KINDS
-from verifier.ports.reading import FeedEntry, StoredRecord
-from verifier.signatures import sdjwt
+from verifier.ports.reading import FeedEntry, ShownRecord
 from verifier.web import ledger, streaming
 from verifier.web.bodies import JSON
 from verifier.web.routes import OBJECT, TEXT, Call, Number, Route, Text, answer, wants
@@ -50,7 +49,7 @@ MOST_SECONDS: Final = 30
 PAGE: Final = 500
 """Entries read in one transaction for an answer in lines."""
 _SLICE: Final = 50
-_PIECE_BYTES: Final = 64 * 1024
+_PIECE_BYTES: Final = 256 * 1024
 _WORDS: Final = re.compile(r"[A-Za-z0-9_]{1,32}(?:,[A-Za-z0-9_]{1,32}){0,63}", re.ASCII)
 
 
@@ -66,9 +65,16 @@ class Sight:
     client: Client
     kinds: frozenset[str] = frozenset()
     offices: frozenset[str] = frozenset()
+    _said: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def shows(self, kind: str, office: str) -> bool:
         """Whether the body of an entry of this kind and office is shown."""
+        said = self._said.get((kind, office))
+        if said is None:
+            said = self._said[kind, office] = self._shows(kind, office)
+        return said
+
+    def _shows(self, kind: str, office: str) -> bool:
         if not self.client.may_see(kind) or (self.kinds and kind not in self.kinds):
             return False
         if not office:
@@ -152,26 +158,48 @@ async def _page(call: Call, sight: Sight, after: int, last: int) -> Sequence[Fee
     """Entries up to ``last``; that those who are in the shown ones are shown is recorded by then."""
     if last <= after:
         return ()
-    whole = sight.client.role is Role.SUBSIDY
-    entries, _ = await call.services.reading.feed(after, last - after, sight.shows, disclosed=whole)
-    shown = [entry.record for entry in entries if sight.shows(entry.kind, entry.office)]
-    learners = {record.learner_id for record in shown if record is not None}
-    if whole and learners:
-        await call.services.disclose(learners, sight.client.client_id, "subsidy", "feed")
+    entries = await _read(call, sight, after, last)
+    await _disclose(call, sight, entries)
     return entries
 
 
+async def _read(call: Call, sight: Sight, after: int, last: int) -> Sequence[FeedEntry]:
+    whole = sight.client.role is Role.SUBSIDY
+    entries, _ = await call.services.reading.feed(after, last - after, sight.shows, disclosed=whole)
+    return entries
+
+
+async def _disclose(call: Call, sight: Sight, entries: Sequence[FeedEntry]) -> None:
+    """Record that those who are in the shown entries are shown."""
+    shown = [entry.record for entry in entries if sight.shows(entry.kind, entry.office)]
+    learners = {record.learner_id for record in shown if record is not None}
+    if sight.client.role is Role.SUBSIDY and learners:
+        await call.services.disclose(learners, sight.client.client_id, "subsidy", "feed")
+
+
 async def _lines(call: Call, sight: Sight, after: int, last: int, head: _Head) -> AsyncGenerator[bytes, None]:
-    """The answer in lines; it ends early where it takes long, or the client may no longer see it."""
+    """The answer in lines; it ends early where it takes long, or the client may no longer see it.
+
+    The next page is read while one is sent. That somebody is shown is recorded only when its turn comes.
+    """
     loop = asyncio.get_running_loop()
     until = loop.time() + call.services.limits.stream_seconds
-    while after < last:
-        entries = await _page(call, sight, after, min(after + PAGE, last))
-        for piece in _pieces(sight, entries):
-            yield piece
-        after = entries[-1].position
-        if loop.time() >= until or not await _goes_on(call):
-            break
+    coming: asyncio.Future[Sequence[FeedEntry]] | None = None
+    try:
+        while after < last:
+            entries = await (coming or _read(call, sight, after, min(after + PAGE, last)))
+            after, coming = entries[-1].position, None
+            if after < last:
+                coming = asyncio.ensure_future(_read(call, sight, after, min(after + PAGE, last)))
+            await _disclose(call, sight, entries)
+            for piece in _pieces(sight, entries):
+                yield piece
+            if loop.time() >= until or not await _goes_on(call):
+                break
+    finally:
+        if coming is not None:
+            coming.cancel()
+            await asyncio.wait([coming])
     yield msgspec.json.encode(await _end(call.services, after, head)) + b"\n"
 
 
@@ -212,17 +240,14 @@ def members(sight: Sight, entry: FeedEntry) -> dict[str, Any]:
         return shown
     shown["kind"] = entry.kind
     shown["body"] = msgspec.Raw(entry.body)
-    shown["body_b64"] = base64.b64encode(entry.body).decode("ascii")
+    shown["body_b64"] = binascii.b2a_base64(entry.body, newline=False).decode("ascii")
     if entry.record is not None:
         shown["record"] = {"id": entry.record.record_id, "sd_jwt": _sd_jwt(sight.client, entry.record)}
     return shown
 
 
-def _sd_jwt(client: Client, record: StoredRecord) -> str:
-    if client.role is Role.SUBSIDY:
-        return record.sd_jwt
-    signed, _ = sdjwt.split(record.sd_jwt)
-    return sdjwt.compose(signed, [])
+def _sd_jwt(client: Client, record: ShownRecord) -> str:
+    return record.sd_jwt if client.role is Role.SUBSIDY else f"{record.jws}~"
 
 
 _ENTRY: Final = {
