@@ -221,7 +221,7 @@ async def test_a_long_answer_is_read_page_by_page_and_stands_on_one_checkpoint()
         *entries, end = map(json.loads, body.splitlines())
         assert [one["index"] for one in entries] == list(range(1201))
         assert (end["next"], end["size"], end["checkpoint"].encode()) == (1200, 1201, note)
-        assert served.reading.pages == [(-1, 500), (499, 500), (999, 201)]
+        assert served.reading.pages == [(-1, 1000), (999, 201)]
 
 
 async def test_what_fails_within_an_answer_leaves_it_without_an_end() -> None:
@@ -303,14 +303,14 @@ async def test_a_client_that_is_revoked_meanwhile_sees_no_further_page() -> None
 
         served.reading.feed = revoked  # type: ignore[method-assign] # the operator revokes within an answer
         _, _, body = await served.call("GET", "/v1/feed?limit=100000", client="aud", headers=LINES)
-        assert json.loads(body.splitlines()[-1])["next"] == 499
+        assert json.loads(body.splitlines()[-1])["next"] == 999
 
 
 async def test_a_service_that_ends_brings_long_answers_to_their_end() -> None:
     async with feeding(1200) as served:
         served.services.growth.close()
         _, _, body = await served.call("GET", "/v1/feed?limit=100000", client="aud", headers=LINES)
-        assert json.loads(body.splitlines()[-1])["next"] == 499
+        assert json.loads(body.splitlines()[-1])["next"] == 999
 
 
 async def test_more_long_answers_than_places_are_told_to_come_again() -> None:

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import Column, Table, and_, bindparam, delete, func, select, tuple_, update
 from typing_extensions import TypedDict
 
 from verifier.errors import Code, LedgerRefused
@@ -45,6 +45,20 @@ class _Holder(msgspec.Struct):
     raw: str
 
 
+def _columns(table: Table, *names: str) -> tuple[Column[Any], ...]:
+    return tuple(table.c[name] for name in names)
+
+
+_DECISION: Final = _columns(
+    tables.decisions,
+    *("decision_id", "learner_id", "entitlement", "revision", "state", "decided_at", "trace"),
+    *("completion_fact", "uscc", "dispatched_by", "office", "month"),
+)
+_SEALED: Final = _columns(tables.facts, "fact_id", "learner_id", "sealed", "sealed_key")
+_RECORD: Final = _columns(
+    tables.records, "record_id", "learner_id", "entitlement", "kind", "office", "month", "uscc"
+)
+"""What is read of each for a record: whole rows hold some kilobytes that nobody needs."""
 _TRACES: Final = msgspec.json.Decoder(_Trace)
 _HOLDERS: Final = msgspec.json.Decoder(_Holder)
 """The sealed part of a completion."""
@@ -137,9 +151,7 @@ class Issuing(Deciding):
         standards = self.standards()
         for chunk in chunks(decisions):
             rows = (
-                self.connection.execute(
-                    select(tables.decisions).where(tables.decisions.c.decision_id.in_(chunk))
-                )
+                self.connection.execute(select(*_DECISION).where(tables.decisions.c.decision_id.in_(chunk)))
                 .mappings()
                 .all()
             )
@@ -162,7 +174,7 @@ class Issuing(Deciding):
 
     def _holders(self, facts: Collection[str]) -> dict[str, str]:
         rows = (
-            self.connection.execute(select(tables.facts).where(tables.facts.c.fact_id.in_(sorted(facts))))
+            self.connection.execute(select(*_SEALED).where(tables.facts.c.fact_id.in_(sorted(facts))))
             .mappings()
             .all()
         )
@@ -197,7 +209,7 @@ class Issuing(Deciding):
             .group_by(table.c.learner_id, table.c.entitlement)
         )
         rows = self.connection.execute(
-            select(table, status.c.list_id, status.c.position.label("place"))
+            select(*_RECORD, status.c.list_id, status.c.position.label("place"))
             .join(status, status.c.record_id == table.c.record_id)
             .where(tuple_(table.c.learner_id, table.c.entitlement, table.c.position).in_(newest))
         )
@@ -267,17 +279,13 @@ class Issuing(Deciding):
     def _settle(self, batch: Batch) -> None:
         """What was taken is pending no more; what is rooted bears its root's index."""
         outbox, evidence = tables.outbox, tables.evidence
-        if batch.outbox:
-            self.connection.execute(
-                delete(outbox).where(outbox.c.outbox_id == bindparam("taken")),
-                [{"taken": outbox_id} for outbox_id in batch.outbox],
-            )
-        if batch.evidence:
+        for chunk in chunks(batch.outbox):
+            self.connection.execute(delete(outbox).where(outbox.c.outbox_id.in_(chunk)))
+        for chunk in chunks(batch.evidence):
             self.connection.execute(
                 update(evidence)
-                .where(evidence.c.evidence_id == bindparam("rooted"))
-                .values(position=batch.evidence_position),
-                [{"rooted": evidence_id} for evidence_id in batch.evidence],
+                .where(evidence.c.evidence_id.in_(chunk))
+                .values(position=batch.evidence_position)
             )
 
     def _store_lists(self, batch: Batch) -> None:

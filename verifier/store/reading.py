@@ -40,6 +40,8 @@ from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
 from verifier.store.session import Session, chunks
 
+_DENSE = 1.5
+"""Up to so many indices for one record that is shown, all records of a stretch are read."""
 MOOT_UNLESS_PENDING = ("employer_choice", "name_mismatch", "shared_number", "weak_identity")
 MOOT_WITHOUT_GRANT = ("second_roster",)
 NEVER_MOOT = ("completion_conflict", "listing_contest")
@@ -104,8 +106,13 @@ class ReadingSession(Session):
         names = ("position", "record_id", "learner_id", "kind", "jws")
         columns = [table.c[name] for name in (*names, *(("sealed_disclosures",) if disclosed else ()))]
         found: dict[int, ShownRecord] = {}
+        wanted = set(positions)
         for chunk in chunks(positions):
-            rows = self.connection.execute(select(*columns).where(table.c.position.in_(chunk))).all()
+            first, last = chunk[0], chunk[-1]
+            # Where most of a stretch is shown it is read as one: naming each of them takes longer.
+            dense = last - first < _DENSE * len(chunk)
+            which = table.c.position.between(first, last) if dense else table.c.position.in_(chunk)
+            rows = [row for row in self.connection.execute(select(*columns).where(which)) if row[0] in wanted]
             if disclosed:
                 self.learner_keys({row[2] for row in rows})
             for place, record, learner, kind, jws, *sealed in rows:

@@ -46,7 +46,7 @@ MOST: Final = 1000
 """Entries of an answer that is made as a whole."""
 MOST_LINES: Final = 100_000
 MOST_SECONDS: Final = 30
-PAGE: Final = 500
+PAGE: Final = 1000
 """Entries read in one transaction for an answer in lines."""
 _SLICE: Final = 50
 _PIECE_BYTES: Final = 256 * 1024
