@@ -12,7 +12,7 @@
     ├── Conflict               something else already stands under this name
     ├── LedgerRefused          the ledger would fork, shrink or skip
     ├── ConfigurationError     a file, key or parameter of ours is missing or wrong
-    └── Unavailable            try again later; nothing was done
+    └── Unavailable            try again later; nothing was done, or with OUTCOME_UNKNOWN nobody knows
 
 Every error carries a ``Code``: a stable string that appears in answers, logs and documentation, and
 never changes its meaning. ``CATALOGUE`` says, for every code, who must mend what, in Chinese and English.
@@ -128,6 +128,7 @@ class Code(StrEnum):
     # availability
     OVERLOADED = "overloaded"
     STORE_UNAVAILABLE = "store_unavailable"
+    OUTCOME_UNKNOWN = "outcome_unknown"
     PLATFORM_UNAVAILABLE = "platform_unavailable"
     INTERNAL = "internal"
 
@@ -254,7 +255,7 @@ class ConfigurationError(VerifierError):
 
 
 class Unavailable(VerifierError):
-    """Nothing was done; the same request may be sent again later."""
+    """Nothing was done, or with OUTCOME_UNKNOWN nobody knows; the same request may be sent again later."""
 
     default = Code.OVERLOADED
 
@@ -343,6 +344,7 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.STORE_LOCKED: _said(_O, "数据库正被另一进程使用；写操作请通过运行中的服务执行。", "Another process holds the database; writing commands go through the running service."),
     Code.OVERLOADED: _said(_O, "系统繁忙，未作任何处理，请稍后重试。", "Busy; nothing was done. Try again later."),
     Code.STORE_UNAVAILABLE: _said(_O, "数据库暂不可用，未作任何处理，请稍后重试。", "The database is not available; nothing was done. Try again later."),
+    Code.OUTCOME_UNKNOWN: _said(_O, "数据库未能确认是否已可靠保存，请原样重发：已保存的按首次结果答复，不会重复生效。", "The database did not confirm that this is kept for good: send the same again. What was kept is answered as the first time and has no second effect."),
     Code.PLATFORM_UNAVAILABLE: _said(_P, "平台接口没有按约定应答，未作任何处理，请稍后重试或联系平台。", "The platform's interface did not answer as agreed; nothing was done. Try again later, or ask the platform."),
     Code.INTERNAL: _said(_O, "内部错误，已记录，请联系运营方并提供请求编号。", "An internal error was recorded: tell the operator the request id."),
 }  # fmt: skip

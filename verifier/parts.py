@@ -48,7 +48,7 @@ from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
 from verifier.sources import sandbox_register, thresholds
 from verifier.spreadsheet import Bounds, Cell
-from verifier.store.engine import Database
+from verifier.store.engine import Database, Pools
 from verifier.store.group import GroupCommit
 from verifier.store.store import Store
 from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
@@ -105,7 +105,7 @@ def open_database(settings: Settings) -> Database:
         ConfigurationError: the address is wrong, or another process holds the database.
     """
     try:
-        return Database(settings.database_url)
+        return Database(settings.database_url, pools=_pools(settings))
     except OSError:
         raise ConfigurationError(
             Code.CONFIGURATION_INVALID,
@@ -114,13 +114,21 @@ def open_database(settings: Settings) -> Database:
         ) from None
 
 
+def _pools(settings: Settings) -> Pools:
+    return Pools(
+        settings.database_connections,
+        settings.database_background_connections,
+        settings.database_statement_seconds,
+    )
+
+
 def reading_store(settings: Settings) -> Store:
     """The store for a command that only looks, beside a running service.
 
     Raises:
         ConfigurationError: a key is missing or wrong.
     """
-    database = Database(settings.database_url, read_only=True)
+    database = Database(settings.database_url, read_only=True, pools=_pools(settings))
     fields = keyfiles.load_fields(settings.secrets_dir)
     return Store(database, fields, clock=now, randbytes=os.urandom, new_id=new_id)
 

@@ -16,6 +16,9 @@ _MOST: Final = {
     "VERIFIER_PORT": 65_535,
     "VERIFIER_ERASURE_KEEP_YEARS": 100,
     "VERIFIER_RAW_RETENTION_DAYS": 36_525,
+    "VERIFIER_DATABASE_CONNECTIONS": 1_000,
+    "VERIFIER_DATABASE_BACKGROUND_CONNECTIONS": 1_000,
+    "VERIFIER_DATABASE_STATEMENT_SECONDS": 3_600,
 }
 _MOST_OF_OTHERS: Final = 1_000_000_000
 
@@ -68,6 +71,10 @@ class Settings:
         raw_retention_days: days after which raw bodies of deliveries and uploaded documents are emptied, if
             nothing about them is open; 0 keeps them.
         witnesses: file that names the outside witnesses to be asked for cosignatures; empty means none.
+        database_connections: on PostgreSQL, connections that one process holds at most for what somebody
+            waits for; on SQLite, readers of that kind.
+        database_background_connections: on PostgreSQL, the same for work that nobody waits for.
+        database_statement_seconds: after which a statement that somebody waits for is cut off.
         allowed_hosts: comma-separated Host headers that are answered; empty answers all.
     """
 
@@ -93,6 +100,9 @@ class Settings:
     erasure_keep_years: int = 0
     raw_retention_days: int = 0
     witnesses: Path = Path()
+    database_connections: int = 8
+    database_background_connections: int = 4
+    database_statement_seconds: int = 5
 
     def __post_init__(self) -> None:
         if not self.database_url:
@@ -103,6 +113,13 @@ class Settings:
         address = urlsplit(self.base_url)
         if address.scheme not in {"http", "https"} or not address.netloc or self.base_url.endswith("/"):
             raise _invalid("base_url", "an http(s) address without a slash at its end is needed")
+        for name in (
+            "database_connections",
+            "database_background_connections",
+            "database_statement_seconds",
+        ):
+            if getattr(self, name) < 1:
+                raise _invalid(name, "at least 1 is needed")
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -104,6 +104,7 @@ NUMBERS: Final[Mapping[Code, int]] = {
     Code.STORE_UNAVAILABLE: 1102,
     Code.PLATFORM_UNAVAILABLE: 1103,
     Code.INTERNAL: 1104,
+    Code.OUTCOME_UNKNOWN: 1105,
 }
 """``c`` by reason. A number never changes its meaning; a new reason takes one that was never used."""
 

@@ -36,6 +36,7 @@ STATUSES: Final[Mapping[Code, int]] = {
     Code.QUOTA_EXCEEDED: 429,
     Code.OVERLOADED: 503,
     Code.STORE_UNAVAILABLE: 503,
+    Code.OUTCOME_UNKNOWN: 503,
     Code.INTERNAL: 500,
 }
 

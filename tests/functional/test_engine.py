@@ -15,7 +15,7 @@ from sqlalchemy.util import await_only
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.settings import Settings
 from verifier.store import engine
-from verifier.store.engine import Database
+from verifier.store.engine import Database, Pools
 from verifier.store.schema import differences, require_current
 
 
@@ -172,7 +172,8 @@ async def test_a_real_deadlock_ends_with_both_done(postgresql: str) -> None:
         connection.execute(touch, {"uscc": second})
 
     await asyncio.gather(cross("a", "b"), cross("b", "a"))
-    assert sum(turns.values()) == 3
+    # One of them was sent back; when it comes again it may meet the other once more.
+    assert 3 <= sum(turns.values()) <= 2 * engine.ATTEMPTS
     rows = await database.read(lambda c: c.execute(text("select touched from enterprises")).scalars().all())
     assert list(rows) == [2, 2]
     await database.close()
@@ -230,12 +231,12 @@ async def test_no_free_connection_is_told_as_overload(
     postgresql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = Database(postgresql)
-    monkeypatch.setattr(database._writer.sync_engine.pool, "_timeout", 0.05)
+    monkeypatch.setattr(database._reader.sync_engine.pool, "_timeout", 0.05)
     work = [
         asyncio.ensure_future(
             database.read(lambda c: c.execute(text("select 1 from pg_sleep(0.2)")).scalar())
         )
-        for _ in range(9)
+        for _ in range(Pools().background + 1)
     ]
     answers = await asyncio.gather(*work, return_exceptions=True)
     [refused] = [answer for answer in answers if isinstance(answer, Unavailable)]

@@ -117,8 +117,8 @@ async def test_a_shutdown_that_cancelled_the_waiting_does_not_stop_the_others(
     await ledger.running.wait()
     others = [asyncio.ensure_future(group.submit(item)) for item in (1, 2)]
     await asyncio.sleep(0)
-    for _, future in group._queue:
-        future.cancel()
+    for one in group._queue:
+        one.future.cancel()
     ledger.go.set()
     await group.drain()
     assert await first == "done 0"
@@ -174,3 +174,55 @@ async def test_a_delivery_that_always_breaks_a_key_harms_no_other(world: World) 
     assert all(isinstance(answer, DeliveryOutcome) for answer in answers)
     kept = await world.sql("select delivery_id from deliveries order by delivery_id")
     assert [delivery_id for (delivery_id,) in kept] == ["d-0", "d-1", "d-2", "d-4", "d-5"]
+
+
+async def test_a_database_that_is_away_fails_whoever_waits_at_once_and_the_next_is_tried_anew() -> None:
+    away = Unavailable(Code.OUTCOME_UNKNOWN)
+    ledger = Ledger({0: away})
+    group = GroupCommit(ledger.commit, most=2)
+    answers = await submit_while_busy(ledger, group, range(1, 6))
+    assert answers[0] is away
+    assert {answer.code for answer in answers[1:] if isinstance(answer, Unavailable)} == {
+        Code.STORE_UNAVAILABLE
+    }
+    assert ledger.groups == [[0]]
+    assert await group.submit(7) == "done 7"
+
+
+async def test_contention_fails_its_group_alone() -> None:
+    busy = Unavailable(Code.OVERLOADED)
+    ledger = Ledger({0: busy})
+    group = GroupCommit(ledger.commit)
+    assert await submit_while_busy(ledger, group, range(1, 3)) == [busy, "done 1", "done 2"]
+
+
+async def test_while_the_first_in_line_has_waited_long_nobody_is_taken_any_more() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.commit, patience=-1)
+    ledger.go.clear()
+    first = asyncio.ensure_future(group.submit(0))
+    await ledger.running.wait()
+    second = asyncio.ensure_future(group.submit(1))
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await group.submit(2)
+    assert refused.value.code is Code.OVERLOADED
+    ledger.go.set()
+    assert [await first, await second] == ["done 0", "done 1"]
+
+
+async def test_groups_shrink_while_they_take_long_and_grow_again() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.commit, most=100, aim=1.0)
+    group._adapt(100, 4.0)
+    assert group._size == 25
+    group._adapt(25, 100.0)
+    assert group._size == 8
+    group._adapt(8, 0.7)
+    group._adapt(3, 0.1)
+    assert group._size == 8
+    for _ in range(5):
+        group._adapt(group._size, 0.1)
+    assert group._size == 100
+    group._adapt(1, 2.0)
+    assert group._size == 8

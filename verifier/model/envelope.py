@@ -38,6 +38,7 @@ STATUS: Final[Mapping[Code, int]] = {
     Code.QUOTA_EXCEEDED: 429,
     Code.OVERLOADED: 503,
     Code.STORE_UNAVAILABLE: 503,
+    Code.OUTCOME_UNKNOWN: 503,
 }
 """HTTP status by reason. For any other reason it is 500 where the operator must act, else 422."""
 

@@ -1,13 +1,15 @@
-"""Connections and transactions.
+"""Transactions: on which connections they run, when they are tried again, and when a commit counts.
 
 SQLite: one writing connection, which alone writes and checkpoints (before SQLite 3.51.3 two connections
 that write or checkpoint at once can lose a committed write), ``synchronous=FULL``, ``BEGIN IMMEDIATE``;
 readers are ``query_only`` and never checkpoint. One process holds the file, by a lock beside it.
 
-PostgreSQL: READ COMMITTED. Serialization failures and deadlocks are retried with a bound.
+PostgreSQL: READ COMMITTED. Serialization failures and deadlocks are retried with a bound. A commit of which
+the server says, or cannot say, that it may not last is not acknowledged.
 
 A transaction is a plain function over a ``Connection``: it may run twice, and has no outside effect. It runs
-on a loop of its own, so that a long one leaves requests their turn.
+on a loop of its own, so that a long one leaves requests their turn. What somebody waits for (``haste``) has
+connections of its own and is answered within seconds, whatever the database does.
 """
 
 from __future__ import annotations
@@ -16,42 +18,33 @@ import asyncio
 import fcntl
 import os
 import random
-import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import quote
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from verifier.errors import Code, ConfigurationError, Unavailable
+from verifier.haste import waited_for
 from verifier.loops import LoopThread
-from verifier.store import inline
+from verifier.store import connections
+from verifier.store.connections import WARNED, Pools
+from verifier.store.failing import RETRIED_STATES, Abandoned, Restart, meaning, uncertain
+from verifier.store.running import KEY, Run
+
+__all__ = ["ATTEMPTS", "RETRIED_STATES", "Database", "FileLock", "Pools", "Restart"]
 
 T = TypeVar("T")
 
-RETRIED_STATES = frozenset({"40001", "40P01"})
-"""SQLSTATEs after which the same transaction may simply be run again."""
-ATTEMPTS = 5
-NO_DATABASE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
-
-
-class Restart(Exception):
-    """A transaction lost a race that it can win by running again from the start; never seen outside.
-
-    Attributes:
-        failure: what the database said; None where the transaction itself found that it came too late. A
-            broken key or rule that is still broken at the last attempt was no race, and is the caller's to
-            see.
-    """
-
-    def __init__(self, failure: DBAPIError | None = None) -> None:
-        super().__init__()
-        self.failure = failure
+ATTEMPTS: Final = 5
+GRACE_SECONDS: Final = 2
+"""How much longer than the server's own limit a caller waits for an answer."""
+_TOUCH: Final = text("update alembic_version set version_num = version_num")
 
 
 class FileLock:
@@ -76,14 +69,15 @@ class FileLock:
 
 
 class Database:
-    """Engines of one database, and the two ways to run a transaction on it."""
+    """Engines of one database, and the ways to run a transaction on it."""
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, pools: Pools | None = None) -> None:
         """Open nothing yet but, on SQLite, the lock.
 
         Args:
             url: ``sqlite+aiosqlite:///path`` or ``postgresql+asyncpg://…``.
             read_only: only ``read`` will be used; on SQLite beside whoever holds the lock.
+            pools: how many connections, and how long they may be silent.
 
         Raises:
             ConfigurationError: the address is not one of these, or another process holds the lock.
@@ -96,30 +90,44 @@ class Database:
         self.file = Path(parsed.database or "") if self.dialect == "sqlite" else None
         self._lock: FileLock | None = None
         self._thread = self._writing = LoopThread("database")
+        self._pools = pools or Pools()
+        # PostgreSQL only: something may be committed here and not on its standby. It is taken for so at the
+        # start: the server may have come up with what nobody ever acknowledged.
+        self._unconfirmed = self.dialect == "postgresql"
         if parsed.drivername == "sqlite+aiosqlite":
-            if not parsed.database:
-                raise _refused("the SQLite address names no file")
-            if not read_only:
-                self._lock = FileLock(Path(parsed.database + ".lock"))
-                # SQLite gives its log beside it the same mode.
-                os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            # mode=ro: a second process must not even checkpoint when it closes.
-            alone = URL.create(
-                parsed.drivername,
-                database=f"file:{quote(parsed.database)}",
-                query={"mode": "ro", "uri": "true"},
-            )
-            # Its calls are made right on its loop's thread, and would keep readers waiting there.
-            self._writing = LoopThread("writer")
-            self._writer = _sqlite(parsed, writing=True)
-            self._reader = _sqlite(alone if read_only else parsed, writing=False)
+            self._open_sqlite(parsed, read_only=read_only)
         elif parsed.drivername == "postgresql+asyncpg":
-            self._writer = create_async_engine(
-                url, pool_size=8, max_overflow=0, pool_timeout=1, hide_parameters=True
+            self._writer = self._reader = connections.postgresql(url, self._pools, hurried=False)
+            self._hurried_writer = self._hurried_reader = connections.postgresql(
+                url, self._pools, hurried=True
             )
-            self._reader = self._writer
         else:
             raise _refused("neither sqlite+aiosqlite nor postgresql+asyncpg")
+
+    def _open_sqlite(self, parsed: URL, *, read_only: bool) -> None:
+        if not parsed.database:
+            raise _refused("the SQLite address names no file")
+        if not read_only:
+            self._lock = FileLock(Path(parsed.database + ".lock"))
+            # SQLite gives its log beside it the same mode.
+            os.close(os.open(parsed.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # mode=ro: a second process must not even checkpoint when it closes.
+        alone = URL.create(
+            parsed.drivername,
+            database=f"file:{quote(parsed.database)}",
+            query={"mode": "ro", "uri": "true"},
+        )
+        looked_at = alone if read_only else parsed
+        # Its calls are made right on its loop's thread, and would keep readers waiting there.
+        self._writing = LoopThread("writer")
+        self._writer = self._hurried_writer = connections.sqlite(parsed, self._pools, writing=True)
+        self._reader = connections.sqlite(looked_at, self._pools, writing=False)
+        self._hurried_reader = connections.sqlite(looked_at, self._pools, writing=False, hurried=True)
+
+    @property
+    def statement_seconds(self) -> int:
+        """For how long the database may be silent while somebody waits."""
+        return self._pools.statement_seconds
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run a writing transaction; returns after the commit is durable.
@@ -127,10 +135,12 @@ class Database:
         The commit is never cancelled half-way: a caller that goes away leaves it to finish.
 
         Raises:
-            Unavailable: the database cannot be reached or stays contended; nothing was done.
+            Unavailable: the database cannot be reached or stays contended, and nothing was done; or, with
+                OUTCOME_UNKNOWN, it did not say that the commit will last.
             IntegrityError: a key or rule of the schema stays broken however often it is tried.
         """
-        return await self._shielded(self._writer, work)
+        engine = self._hurried_writer if waited_for() else self._writer
+        return await self._shielded(engine, work, keeps=True)
 
     async def try_out(self, work: Callable[[Connection], T]) -> T:
         """Run a writing transaction and roll it back: nothing of it stays. Errors as for ``write``."""
@@ -140,25 +150,104 @@ class Database:
             connection.rollback()
             return result
 
-        return await self._shielded(self._writer, undone)
+        engine = self._hurried_writer if waited_for() else self._writer
+        return await self._shielded(engine, undone, keeps=False)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run a reading transaction on one snapshot of SQLite, or READ COMMITTED on PostgreSQL."""
-        return await self._shielded(self._reader, work)
+        engine = self._hurried_reader if waited_for() else self._reader
+        return await self._shielded(engine, work, keeps=False)
 
-    async def _shielded(self, engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    async def _shielded(self, engine: AsyncEngine, work: Callable[[Connection], T], *, keeps: bool) -> T:
         # A read too comes to its end: one that is cut off keeps its connection open, and the log unmerged.
+        run = Run(one_writer=self.dialect == "sqlite")
         thread = self._writing if engine is self._writer else self._thread
-        return await asyncio.shield(asyncio.ensure_future(thread.run(_attempts(engine, work))))
+        task = asyncio.ensure_future(thread.run(self._attempts(engine, work, run, keeps=keeps)))
+        # Where nobody waits for it any more, nobody hears how it failed; with what, must not be logged.
+        task.add_done_callback(_heard)
+        if waited_for():
+            return await run.within(task, self._pools.statement_seconds + GRACE_SECONDS)
+        return await asyncio.shield(task)
+
+    async def _attempts(
+        self, engine: AsyncEngine, work: Callable[[Connection], T], run: Run, *, keeps: bool
+    ) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._translated(engine, work, run, keeps=keeps)
+            except Restart as race:
+                if attempt == ATTEMPTS:
+                    if race.failure is not None and isinstance(race.failure, IntegrityError):
+                        # No race lasts this long: the work itself breaks a key; its caller must hear which.
+                        raise race.failure from None
+                    raise Unavailable(Code.OVERLOADED, "the transaction kept losing races") from None
+            # Jitter keeps two that collided from colliding again.
+            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not for secrecy
+
+    async def _translated(
+        self, engine: AsyncEngine, work: Callable[[Connection], T], run: Run, *, keeps: bool
+    ) -> T:
+        try:
+            return await self._once(engine, work, run, keeps=keeps)
+        except PoolTimeout:
+            raise Unavailable(Code.OVERLOADED, "no free database connection") from None
+        except Abandoned:
+            raise run.give_up() from None
+        except DBAPIError as failure:
+            if failure.connection_invalidated:
+                self._unconfirmed = self.dialect == "postgresql"
+            said = meaning(failure)
+            if said is failure:
+                raise
+            raise said from failure
+        except OSError as failure:
+            raise Unavailable(Code.STORE_UNAVAILABLE, type(failure).__name__) from failure
+
+    async def _once(
+        self, engine: AsyncEngine, work: Callable[[Connection], T], run: Run, *, keeps: bool
+    ) -> T:
+        run.begins()
+        async with engine.connect() as connection:
+            run.connected()
+            connection.info[KEY] = run
+            transaction = await connection.begin()
+            result = await connection.run_sync(work)
+            if keeps:
+                await self._commit(connection, run)
+            elif transaction.is_active:
+                await transaction.commit()
+            return result
+
+    async def _commit(self, connection: AsyncConnection, run: Run) -> None:
+        confirming = self._unconfirmed and connection.in_transaction()
+        if confirming:
+            # What commits after this row lasts, as does all that was committed before: only a transaction
+            # that writes waits for the standby, and the next one here might only answer what it finds.
+            await connection.execute(_TOUCH)
+        connection.info.pop(WARNED, None)
+        run.commits()
+        try:
+            await connection.commit()
+        except (DBAPIError, OSError) as failure:
+            if isinstance(failure, DBAPIError) and not uncertain(failure):
+                raise
+            self._unconfirmed = self.dialect == "postgresql"
+            raise Unavailable(Code.OUTCOME_UNKNOWN, "the connection was lost in the commit") from failure
+        if WARNED in connection.info:
+            self._unconfirmed = True
+            raise Unavailable(Code.OUTCOME_UNKNOWN, "the server warned that the commit may not last")
+        if confirming:
+            self._unconfirmed = False
 
     async def close(self) -> None:
         """Close readers first: the last SQLite connection to close checkpoints; it must be the writer."""
         # A connection that is still in use would be closed whenever it comes back, in whatever order.
         await self._thread.settle()
         await self._writing.settle()
-        if self._reader is not self._writer:
-            await self._thread.run(self._reader.dispose())
-        await self._writing.run(self._writer.dispose())
+        for engine in dict.fromkeys((self._hurried_reader, self._reader, self._hurried_writer, self._writer)):
+            await (self._writing if engine is self._writer else self._thread).run(engine.dispose())
         await self._writing.stop()
         await self._thread.stop()
         if self._lock is not None:
@@ -171,76 +260,6 @@ def _refused(detail: str) -> ConfigurationError:
     return ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer="database_url")
 
 
-def _state(failure: DBAPIError) -> object:
-    return getattr(failure.orig, "sqlstate", None)
-
-
-async def _attempts(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return await _translated(_once(engine, work))
-        except Restart as race:
-            if attempt == ATTEMPTS:
-                if isinstance(race.failure, IntegrityError):
-                    # No race lasts this long: the work itself breaks a key, and its caller must hear which.
-                    raise race.failure from None
-                raise Unavailable(Code.OVERLOADED, "the transaction kept losing races") from None
-        # Jitter keeps two that collided from colliding again.
-        await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - not for secrecy
-
-
-async def _once(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    async with engine.begin() as connection:
-        return await connection.run_sync(work)
-
-
-async def _translated(running: Awaitable[T]) -> T:
-    try:
-        return await running
-    except PoolTimeout:
-        raise Unavailable(Code.OVERLOADED, "no free database connection") from None
-    except DBAPIError as failure:
-        if getattr(failure.orig, "sqlite_errorcode", None) in NO_DATABASE:
-            raise _refused("the database is damaged, or is none") from None
-        if isinstance(failure, IntegrityError) or _state(failure) in RETRIED_STATES:
-            # A key that was free when it was looked for was taken meanwhile: the second try sees it.
-            raise Restart(failure) from failure
-        if failure.connection_invalidated or isinstance(failure, OperationalError | InterfaceError):
-            raise Unavailable(Code.STORE_UNAVAILABLE, type(failure.orig).__name__) from failure
-        raise
-    except OSError as failure:
-        raise Unavailable(Code.STORE_UNAVAILABLE, type(failure).__name__) from failure
-
-
-def _sqlite(url: URL, *, writing: bool) -> AsyncEngine:
-    engine = create_async_engine(
-        url,
-        # Ten workers look by themselves beside the requests; when a service starts, all of them at once.
-        pool_size=1 if writing else 12,
-        max_overflow=0,
-        pool_timeout=30 if writing else 1,
-        # What a failure says goes into logs, and parameters hold personal data.
-        hide_parameters=True,
-        # The driver must not begin transactions by itself: ours begin below, as writers or as readers.
-        connect_args={"isolation_level": None, **({"async_creator_fn": inline.connect} if writing else {})},
-    )
-
-    def connected(connection: Any, _record: object) -> None:
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL" if writing else "PRAGMA query_only=ON")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA busy_timeout=5000")
-        # A destroyed key must not stay behind in the free space of its page.
-        cursor.execute("PRAGMA secure_delete=ON")
-        if not writing:
-            cursor.execute("PRAGMA wal_autocheckpoint=0")
-        cursor.close()
-
-    def begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    event.listen(engine.sync_engine, "connect", connected)
-    event.listen(engine.sync_engine, "begin", begun)
-    return engine
+def _heard(task: asyncio.Task[T]) -> None:
+    if not task.cancelled():
+        task.exception()

@@ -20,7 +20,7 @@ from verifier import audit
 from verifier.audit import Trusted
 from verifier.errors import Code, Conflict
 from verifier.store.copying import PIECE, PIECES, Copying, Sum, copied
-from verifier.store.schema import require_current
+from verifier.store.schema import require_same
 from verifier.store.store import Store
 
 Told = Callable[[str, str, int, int], None]
@@ -51,7 +51,7 @@ class Move:
             ConfigurationError: a schema is not this version's.
             Unavailable: a database does not answer.
         """
-        await self.source.database.read(require_current)
+        await self.source.database.read(require_same)
         findings, expected = await self.source.read(Copying, lambda tx: audit.check_tree(tx, self.trusted))
         if findings:
             kinds = ", ".join(sorted({finding.kind for finding in findings}))

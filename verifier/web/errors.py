@@ -19,6 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from verifier.errors import CATALOGUE, Code, Conflict, RequestRejected, SignatureRejected, VerifierError
+from verifier.haste import somebody_waits
 from verifier.model.delivery import Acknowledgment
 from verifier.web.services import Services
 
@@ -107,6 +108,7 @@ STATUS: Final[Mapping[Code, int]] = {
     Code.STORE_LOCKED: 503,
     Code.OVERLOADED: 503,
     Code.STORE_UNAVAILABLE: 503,
+    Code.OUTCOME_UNKNOWN: 503,
     Code.PLATFORM_UNAVAILABLE: 503,
     Code.INTERNAL: 500,
 }
@@ -187,7 +189,8 @@ def boundary(services: Services) -> Middleware:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            response = await handler(request)
+            with somebody_waits():
+                response = await handler(request)
         except VerifierError as error:
             response = _refusal(request, services, error)
         except web.HTTPException as error:

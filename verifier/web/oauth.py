@@ -34,7 +34,9 @@ TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - a type, not a secret
 MAX_FIELDS: Final = 16
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]+)", re.ASCII)
-_OPAQUE: Final = frozenset({Code.OVERLOADED, Code.STORE_UNAVAILABLE, Code.INTERNAL, Code.STORE_LOCKED})
+_OPAQUE: Final = frozenset(
+    {Code.OVERLOADED, Code.STORE_UNAVAILABLE, Code.OUTCOME_UNKNOWN, Code.INTERNAL, Code.STORE_LOCKED}
+)
 
 
 # The token endpoint

@@ -1,0 +1,185 @@
+"""How connections are made: pools, what is set on each, and how a dead one is found out.
+
+PostgreSQL: a connection that the server has closed is known to be closed without asking (its socket said so),
+so it is looked at when it is taken from the pool; there is no ping, which would cost every transaction a way
+there and back. One that dies without a word is found out by TCP within ``DEAD_SECONDS``. Whatever fails ends
+with every connection of the pool made anew, which is the recovery.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, ExecutionContext, event
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPICursor, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from verifier.store import inline
+from verifier.store.failing import read_only
+from verifier.store.running import KEY, Run
+
+CONNECT_SECONDS: Final = 3
+WAIT_SECONDS: Final = 1
+"""For a connection, where somebody waits."""
+PATIENT_SECONDS: Final = 30
+"""For a connection or a lock, where nobody waits."""
+DEAD_SECONDS: Final = 30
+"""After which a connection whose other end says nothing at all is given up by TCP."""
+IDLE_SECONDS: Final = 60
+"""For which a transaction that somebody waits for may hold its locks without asking anything."""
+STATEMENTS: Final = 500
+"""Prepared statements that a connection keeps; there is one for each length of a list of keys."""
+WARNED: Final = "verifier.warned"
+"""In a connection's ``info``: the server warned. While a commit runs, that is a commit that may not last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """How many connections one process may hold, and for how long the database may be silent.
+
+    Attributes:
+        requests: connections for what somebody waits for; on SQLite, of readers.
+        background: connections for the rest.
+        statement_seconds: after which a statement that somebody waits for is cut off.
+    """
+
+    requests: int = 8
+    background: int = 4
+    statement_seconds: int = 5
+
+
+def postgresql(url: str, pools: Pools, *, hurried: bool) -> AsyncEngine:
+    """A pool of connections to PostgreSQL.
+
+    Limits are the session's, so that no statement of ours names them; none of them reaches a commit, which
+    PostgreSQL does not cut off by ``statement_timeout``.
+    """
+    milliseconds = pools.statement_seconds * 1000
+    limits = {
+        "statement_timeout": milliseconds if hurried else 0,
+        # Earlier than the statement's, so that a lock somebody holds is told from a server that is slow.
+        "lock_timeout": milliseconds * 4 // 5 if hurried else PATIENT_SECONDS * 1000,
+        "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000 if hurried else 0,
+    }
+    engine = create_async_engine(
+        url,
+        pool_size=pools.requests if hurried else pools.background,
+        max_overflow=0,
+        pool_timeout=WAIT_SECONDS if hurried else PATIENT_SECONDS,
+        # The newest first: what it has prepared is there, and idle ones stay idle.
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {name: str(value) for name, value in limits.items()},
+            "prepared_statement_cache_size": STATEMENTS,
+        },
+    )
+    event.listen(engine.sync_engine, "connect", _connected)
+    event.listen(engine.sync_engine, "checkout", _taken)
+    event.listen(engine.sync_engine, "handle_error", _failed)
+    if hurried:
+        _watch(engine)
+    return engine
+
+
+def _connected(connection: Any, record: Any) -> None:
+    driver = connection.driver_connection
+
+    def said(_driver: object, message: Any) -> None:
+        # By the fields that are not translated. PostgreSQL gives no state of its own to "canceling wait for
+        # synchronous replication", so every warning counts.
+        if getattr(message, "severity_en", "") == "WARNING":
+            record.info[WARNED] = True
+
+    driver.add_log_listener(said)
+    alive(driver._transport.get_extra_info("socket"))  # noqa: SLF001 - asyncpg has no setting for it
+
+
+def alive(connected: Any) -> None:
+    """Have TCP find out within ``DEAD_SECONDS`` that the other end is gone."""
+    if connected.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    tcp = socket.IPPROTO_TCP
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connected.setsockopt(tcp, socket.TCP_KEEPIDLE, DEAD_SECONDS // 3)
+    connected.setsockopt(tcp, socket.TCP_KEEPINTVL, DEAD_SECONDS // 6)
+    connected.setsockopt(tcp, socket.TCP_KEEPCNT, 4)
+    connected.setsockopt(tcp, socket.TCP_USER_TIMEOUT, DEAD_SECONDS * 1000)
+
+
+def _taken(connection: Any, _record: object, _proxy: object) -> None:
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def _failed(context: ExceptionContext) -> None:
+    if read_only(context.original_exception):
+        # After a failover: this pool leads to the server that was left. New connections find the new one.
+        context.is_disconnect = True
+
+
+def _watch(engine: AsyncEngine) -> None:
+    def asks(
+        connection: Connection,
+        _cursor: DBAPICursor,
+        _statement: str,
+        _parameters: object,
+        _context: ExecutionContext | None,
+        _many: bool,  # noqa: FBT001 - SQLAlchemy calls it so
+    ) -> None:
+        run: Run = connection.info[KEY]
+        run.asks()
+
+    def answered(
+        connection: Connection,
+        _cursor: DBAPICursor,
+        _statement: str,
+        _parameters: object,
+        _context: ExecutionContext | None,
+        _many: bool,  # noqa: FBT001 - SQLAlchemy calls it so
+    ) -> None:
+        run: Run = connection.info[KEY]
+        run.answered()
+
+    event.listen(engine.sync_engine, "before_cursor_execute", asks)
+    event.listen(engine.sync_engine, "after_cursor_execute", answered)
+
+
+def sqlite(url: URL, pools: Pools, *, writing: bool, hurried: bool = False) -> AsyncEngine:
+    """The one writing connection of SQLite, or a pool of readers."""
+    engine = create_async_engine(
+        url,
+        # Ten workers look by themselves beside the requests; when a service starts, all of them at once.
+        pool_size=1 if writing else pools.requests if hurried else 12,
+        max_overflow=0,
+        pool_timeout=WAIT_SECONDS if hurried else PATIENT_SECONDS,
+        # What a failure says goes into logs, and parameters hold personal data.
+        hide_parameters=True,
+        # The driver must not begin transactions by itself: ours begin below, as writers or as readers.
+        connect_args={"isolation_level": None, **({"async_creator_fn": inline.connect} if writing else {})},
+    )
+
+    def connected(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL" if writing else "PRAGMA query_only=ON")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA busy_timeout=5000")
+        # A destroyed key must not stay behind in the free space of its page.
+        cursor.execute("PRAGMA secure_delete=ON")
+        if not writing:
+            cursor.execute("PRAGMA wal_autocheckpoint=0")
+        cursor.close()
+
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    event.listen(engine.sync_engine, "connect", connected)
+    event.listen(engine.sync_engine, "begin", begun)
+    if writing or hurried:
+        _watch(engine)
+    return engine
