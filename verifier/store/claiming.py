@@ -44,7 +44,9 @@ class Claiming(Deciding):
         slot = self.connection.execute(
             select(slots).where(slots.c.learner_id == learner, slots.c.entitlement == entitlement)
         ).one_or_none()
-        held = self.claims_found(steps_of().where(tables.claims.c.claim_id == slot.claim_id)) if slot else []
+        held: list[HeldClaim] = []
+        if slot and slot.claim_id is not None:
+            held = self.claims_found(steps_of().where(tables.claims.c.claim_id == slot.claim_id))
         return ClaimableRecord(
             record_id=record_id,
             kind=row.kind,

@@ -51,11 +51,11 @@ NEVER_MOOT = ("completion_conflict", "listing_contest")
 def decision_named(connection: Connection, reference: str) -> Row[Any] | None:
     """A decision's row, by its own id or by its record's."""
     table, records = tables.decisions, tables.records
-    return connection.execute(
-        select(table)
-        .outerjoin(records, records.c.decision_id == table.c.decision_id)
-        .where(or_(table.c.decision_id == reference, records.c.record_id == reference))
-    ).one_or_none()
+    # One after the other: a condition on either of two tables is answered by no index.
+    named = connection.execute(
+        select(records.c.decision_id).where(records.c.record_id == reference)
+    ).scalar_one_or_none()
+    return connection.execute(select(table).where(table.c.decision_id == (named or reference))).one_or_none()
 
 
 def _still_about() -> ColumnElement[bool]:
@@ -184,6 +184,25 @@ class ReadingSession(Session):
         self, platform: str, *, attention: bool, limit: int, before: datetime | None
     ) -> Sequence[DeliverySummary]:
         """A platform's newest deliveries; with ``attention`` only those with something wrong."""
+        wanted = [tables.deliveries.c.platform == platform]
+        if attention:
+            newest = func.coalesce(tables.readings.c.attention, tables.deliveries.c.attention)
+            wanted.append(newest == 1)
+        if before is not None:
+            wanted.append(tables.deliveries.c.received_at < before)
+        # By what the first reading said, as the index has it. What was settled then is not read otherwise
+        # later, so that it needs no attention now.
+        found = [row for first in ((1,) if attention else (0, 1)) for row in self._read(first, wanted, limit)]
+        found.sort(key=lambda row: row.delivery_id)
+        found.sort(key=lambda row: row.received_at, reverse=True)
+        return [
+            DeliverySummary(
+                row.delivery_id, row.received_at, msgspec.json.decode(row.outcome, type=DeliveryOutcome)
+            )
+            for row in found[:limit]
+        ]
+
+    def _read(self, first: int, wanted: Sequence[ColumnElement[bool]], limit: int) -> Sequence[Row[Any]]:
         table, readings = tables.deliveries, tables.readings
         # What counts is the newest reading; most deliveries are read once.
         other = readings.alias()
@@ -197,28 +216,17 @@ class ReadingSession(Session):
             readings.c.delivery_id == table.c.delivery_id,
             readings.c.reading == newest,
         )
-        wanted = [table.c.platform == platform]
-        if attention:
-            wanted.append(func.coalesce(readings.c.attention, table.c.attention) == 1)
-        if before is not None:
-            wanted.append(table.c.received_at < before)
-        rows = self.connection.execute(
+        return self.connection.execute(
             select(
                 table.c.delivery_id,
                 table.c.received_at,
                 func.coalesce(readings.c.outcome, table.c.outcome).label("outcome"),
             )
             .select_from(table.outerjoin(readings, mine))
-            .where(and_(*wanted))
+            .where(and_(*wanted, table.c.attention == first))
             .order_by(table.c.received_at.desc(), table.c.delivery_id)
             .limit(limit)
-        )
-        return [
-            DeliverySummary(
-                row.delivery_id, row.received_at, msgspec.json.decode(row.outcome, type=DeliveryOutcome)
-            )
-            for row in rows
-        ]
+        ).all()
 
     def client(self, client_id: str) -> Client | None:
         """The newest version of a client."""

@@ -273,7 +273,7 @@ due = Table(
     "due",
     metadata,
     Column("due_id", ID, primary_key=True),
-    Column("learner_id", ID, nullable=False),
+    Column("learner_id", ID, nullable=False, index=True),
     Column("cause", String(64), nullable=False),
     Column("created_at", Moment, nullable=False, index=True),
     # Not to be judged before this moment: a hold that ends, a day that comes.
