@@ -202,7 +202,9 @@ class ReadingSession(Session):
             for row in found[:limit]
         ]
 
-    def _read(self, first: int, wanted: Sequence[ColumnElement[bool]], limit: int) -> Sequence[Row[Any]]:
+    def _read(
+        self, first: int, wanted: Sequence[ColumnElement[bool]], limit: int
+    ) -> Sequence[Row[Any, Any, Any]]:
         table, readings = tables.deliveries, tables.readings
         # What counts is the newest reading; most deliveries are read once.
         other = readings.alias()
