@@ -188,11 +188,11 @@ def workbooks(stack: AsyncExitStack) -> ReadWorkbook:
     return read
 
 
-def _questions(settings: Settings) -> Questions:
+def _questions(settings: Settings, store: Store) -> Questions:
     def alarm(code: str, *, enterprise: str, client: str) -> None:
         audit("alarm", code=code, enterprise=enterprise, client=client)
 
-    return Questions(settings.status_people_per_day, alarm)
+    return Questions(store, settings.status_people_per_day, alarm)
 
 
 def trying_out(
@@ -267,7 +267,13 @@ def services(
         assertions=store,
         employers=objecting.EmployerDesk(said),
         enterprises=EnterpriseDesk(
-            store, receiving.rulebook, receiving.digest, now, new_id, read_workbook, _questions(settings)
+            store,
+            receiving.rulebook,
+            receiving.digest,
+            now,
+            new_id,
+            read_workbook,
+            _questions(settings, store),
         ),
         claims=ClaimDesk(store, now, new_id),
         token_key=ephemeral_key(),

@@ -6,27 +6,26 @@
    and not refused, since the answer tells nothing. Before admission everybody is answered so: no alarm then.
 3. Each alarm is given once a day for an enterprise.
 
-The counts are this process's own and bounded: they go with it, and of too many enterprises the one that has
-asked nothing for longest is forgotten. They protect against programs, not against patience.
+The counts are in the database, so that all processes count together and a restart forgets nothing; of each
+enterprise the newest day is kept. A call is counted before it is answered, in a transaction of its own: one
+that were held until the answer is ready would make an enterprise's calls wait for each other. They protect
+against programs, not against patience.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from typing import Final, Protocol
 
 from verifier.errors import Code, RequestRejected
 from verifier.model.person import Uscc
 from verifier.model.standing import Standing, StatusAnswer
 from verifier.model.time import beijing_date
+from verifier.ports.counting import Alarmed, CountingTransaction, CountingUnits
 
 UNLISTED: Final = 200
 """From so many unlisted people a day on it is looked at whether they are most of those asked about."""
-ENTERPRISES: Final = 10_000
-"""Of whom counts are kept."""
 QUOTA_ALARM: Final = "status_quota"
 ENUMERATION_ALARM: Final = "status_enumeration"
 
@@ -39,65 +38,62 @@ class Alarm(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Day:
-    """What an enterprise asked on one day."""
-
-    day: date
-    asked: int = 0
-    unlisted: int = 0
-    alarmed: set[str] = field(default_factory=set)
-
-
 class Questions:
-    """Counts of one process."""
+    """Counts of all processes."""
 
-    def __init__(self, people_per_day: int, alarm: Alarm) -> None:
-        """Count from nothing.
+    def __init__(self, units: CountingUnits, people_per_day: int, alarm: Alarm) -> None:
+        """Compose.
 
         Args:
+            units: where the counts are.
             people_per_day: that one enterprise may ask about; 0 for any number.
             alarm: called at most twice a day for an enterprise.
         """
+        self._units = units
         self._most = people_per_day
         self._alarm = alarm
-        self._days: OrderedDict[Uscc, _Day] = OrderedDict()
 
-    def ask(self, uscc: Uscc, client_id: str, people: int, at: datetime) -> None:
+    async def ask(self, uscc: Uscc, client_id: str, people: int, at: datetime) -> None:
         """Count a question before it is answered.
 
         Raises:
             RequestRejected: QUOTA_EXCEEDED.
+            Unavailable: nothing was counted.
         """
-        counts = self._of(uscc, at)
-        if self._most and counts.asked + people > self._most:
-            self._once(counts, QUOTA_ALARM, uscc, client_id)
+        day, most = beijing_date(at), self._most
+
+        def count(tx: CountingTransaction) -> tuple[bool, bool]:
+            counted = tx.count_question(uscc, day, people, most)
+            return counted, not counted and tx.first_alarm(uscc, day, Alarmed.QUOTA)
+
+        counted, alarmed = await self._units.counting(count)
+        if alarmed:
+            self._alarm(QUOTA_ALARM, enterprise=uscc, client=client_id)
+        if not counted:
             raise RequestRejected(Code.QUOTA_EXCEEDED, "more people than may be asked about in a day")
-        counts.asked += people
 
-    def answered(self, uscc: Uscc, client_id: str, answers: Sequence[StatusAnswer], at: datetime) -> None:
-        """Look at what was answered."""
-        counts = self._of(uscc, at)
-        counts.unlisted += sum(
-            person.state is Standing.NOT_LISTED
-            for answer in answers
-            if answer.admitted
-            for person in answer.people
-        )
-        if counts.unlisted >= UNLISTED and 2 * counts.unlisted > counts.asked:
-            self._once(counts, ENUMERATION_ALARM, uscc, client_id)
+    async def answered(
+        self, uscc: Uscc, client_id: str, answers: Sequence[StatusAnswer], at: datetime
+    ) -> None:
+        """Look at what was answered.
 
-    def _of(self, uscc: Uscc, at: datetime) -> _Day:
-        today = beijing_date(at)
-        counts = self._days.pop(uscc, None)
-        if counts is None or counts.day != today:
-            counts = _Day(today)
-        self._days[uscc] = counts
-        if len(self._days) > ENTERPRISES:
-            self._days.popitem(last=False)
-        return counts
+        Raises:
+            Unavailable: nothing was counted.
+        """
+        day, unlisted = beijing_date(at), sum(map(_unlisted, answers))
+        if not unlisted:
+            return
 
-    def _once(self, counts: _Day, code: str, uscc: Uscc, client_id: str) -> None:
-        if code not in counts.alarmed:
-            counts.alarmed.add(code)
-            self._alarm(code, enterprise=uscc, client=client_id)
+        def count(tx: CountingTransaction) -> bool:
+            asked, not_listed = tx.count_unlisted(uscc, day, unlisted)
+            guessing = not_listed >= UNLISTED and 2 * not_listed > asked
+            return guessing and tx.first_alarm(uscc, day, Alarmed.ENUMERATION)
+
+        if await self._units.counting(count):
+            self._alarm(ENUMERATION_ALARM, enterprise=uscc, client=client_id)
+
+
+def _unlisted(answer: StatusAnswer) -> int:
+    if not answer.admitted:
+        return 0
+    return sum(person.state is Standing.NOT_LISTED for person in answer.people)

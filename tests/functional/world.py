@@ -188,7 +188,7 @@ class World:
             self.clock,
             self.new_id,
             read_workbook,
-            Questions(people_per_day, alarm),
+            Questions(self.store, people_per_day, alarm),
         )
 
     @property

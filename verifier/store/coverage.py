@@ -55,6 +55,7 @@ COVERED_BY: Final[Mapping[str, str]] = {
     "waiting": NOTHING,
     "failures": NOTHING,
     "assertions": NOTHING,
+    "questions": NOTHING,
     "due": NOTHING,
     "sweeps": NOTHING,
     "outbox": NOTHING,

@@ -17,6 +17,7 @@ from verifier.ports import Clock, NewId, RandomBytes
 from verifier.ports.acting import ActingTransaction
 from verifier.ports.auditing import AuditTransaction
 from verifier.ports.claims import AccountTransaction, ClaimTransaction
+from verifier.ports.counting import CountingTransaction
 from verifier.ports.erasing import ErasingTransaction, RetainingTransaction
 from verifier.ports.identities import IdentityTransaction, ReportTransaction
 from verifier.ports.intake import (
@@ -45,6 +46,7 @@ from verifier.store.accounting import Accounting
 from verifier.store.acting import Acting
 from verifier.store.auditing import Auditing
 from verifier.store.claiming import Claiming
+from verifier.store.counting import Counting
 from verifier.store.engine import Database
 from verifier.store.erasing import Erasing
 from verifier.store.finding import Looking
@@ -187,6 +189,10 @@ class Store:
     async def standings(self, work: Callable[[StatusTransaction], T]) -> T:
         """A transaction that answers an enterprise, and logs that it did."""
         return await self.write(Access, work)
+
+    async def counting(self, work: Callable[[CountingTransaction], T]) -> T:
+        """A transaction that counts an enterprise's questions; nobody has to work on it."""
+        return await self._run(self.database.write, Counting, work)
 
     async def operating(self, work: Callable[[Access], T]) -> T:
         """A transaction of an operator's act."""

@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from verifier.store.columns import HASH, ID, Moment, metadata
 from verifier.store.tables_claims import account_months, claim_terms, claims, freezes
+from verifier.store.tables_counting import questions
 from verifier.store.tables_erasing import erasures
 from verifier.store.tables_issuing import (
     cosignatures,
@@ -55,6 +56,7 @@ __all__ = [
     "metadata",
     "nodes",
     "outbox",
+    "questions",
     "records",
     "signal_closings",
     "signals",
