@@ -128,10 +128,14 @@ class AdoptionDesk:
             self.rulebooks.take_up(change(self.rulebooks()))
 
         try:
-            return await self.operations.adopt([form], taken_up)
+            done = await self.operations.adopt([form], taken_up)
         except VerifierError:
             self.rulebooks.take_up(undo(self.rulebooks()))
             raise
+        # Whoever looked at what is adopted before this was committed may have taken up the old one meanwhile.
+        if change(self.rulebooks()).digests != self.rulebooks().digests:
+            taken_up()
+        return done
 
 
 def _require_looked_at(form: SourceForm, parameters: Mapping[str, str]) -> None:

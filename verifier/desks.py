@@ -202,7 +202,7 @@ class EnterpriseDesk:
         policy = _policy(rules, entitlement)
         people = await asyncio.to_thread(roster.read_people, body)
         await self.questions.ask(uscc, client.client_id, len(people), at)
-        writer, answers = Writer(canonical), []
+        writer = Writer(canonical)
         for first in range(0, len(people), standing.SLICE):
             slice_of_them = bound(
                 standing.status,
@@ -214,9 +214,9 @@ class EnterpriseDesk:
                 client_id=client.client_id,
                 first=first,
             )
-            answers.append(await self.units.standings(slice_of_them))
-            writer.add(answers[-1])
-        await self.questions.answered(uscc, client.client_id, answers, at)
+            answer = await self.units.standings(slice_of_them)
+            await self.questions.answered(uscc, client.client_id, [answer], at)
+            writer.add(answer)
         return writer.pieces()
 
 

@@ -47,7 +47,7 @@ class Register:
 
     async def carry_out(self, cause: Callable[[ActingTransaction], Any], at: datetime) -> Any:
         """Do it, and decide what follows from it in the same transaction."""
-        done = await self.units.acting(trial.carry_out(cause, self.rulebook(), at, self.new_id))
+        done = await self.units.acting(trial.carry_out(cause, self.rulebook, at, self.new_id))
         return done.result
 
     async def take(self, raised: Callable[[ActingTransaction], Raised], at: datetime) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from verifier.operations import SourceForm
 from verifier.own_data import OwnDataDesk
 from verifier.pipeline import Rulebook
 from verifier.ports import Adapter, Digest
+from verifier.ports.intake import IntakeTransaction
 from verifier.preparing import Prepared
 from verifier.published import Published
 from verifier.questioning import Questions
@@ -147,11 +148,20 @@ def issuing(settings: Settings, store: Store, issuer_keys: IssuerKeys) -> Issuer
     )
 
 
-def group_commit(store: Store, rulebooks: Rulebooks) -> GroupCommit[Prepared, DeliveryOutcome]:
-    """What callbacks that come together are committed by."""
+def group_commit(store: Store, rulebooks: Rulebooks) -> GroupCommit[Prepared, DeliveryOutcome | None]:
+    """What callbacks that come together are committed by.
 
-    async def commit(group: Sequence[Prepared]) -> Sequence[DeliveryOutcome]:
-        return await store.intake(lambda tx: pipeline.record(tx, group, rulebooks(), now(), new_id))
+    None for those that were verified by another register than the one in force: nothing of them is recorded.
+    """
+
+    async def commit(group: Sequence[Prepared]) -> Sequence[DeliveryOutcome | None]:
+        def work(tx: IntakeTransaction) -> list[DeliveryOutcome | None]:
+            rules = rulebooks()
+            current = [one for one in group if one.register == rules.register.digest]
+            outcomes = iter(pipeline.record(tx, current, rules, now(), new_id) if current else ())
+            return [next(outcomes) if one.register == rules.register.digest else None for one in group]
+
+        return await store.intake(work)
 
     return GroupCommit(commit)
 
@@ -173,7 +183,9 @@ def read_apart(
 
 def rules_apart(rulebooks: Rulebooks, declared: Sequence[Adapter], secrets_dir: Path) -> Rules:
     """What processes that read documents go by now."""
-    return Rules(str(rulebooks.exchanged), (declared, rulebooks().register.packed, secrets_dir))
+    # The count, since secrets may have changed; the digest, since the two are not exchanged in one step.
+    exchanged, register = rulebooks.exchanged, rulebooks().register
+    return Rules(f"{exchanged} {register.digest}", (declared, register.packed, secrets_dir))
 
 
 def workbooks(stack: AsyncExitStack) -> ReadWorkbook:

@@ -80,7 +80,7 @@ class PeopleDesk:
     async def carry_out(self, parameters: Parameters, at: datetime, cause: Cause) -> dict[str, Any]:
         """Do what ``cause`` does if ``apply`` is given; say in any case what changes by it."""
         if arguments.flag(parameters, "apply"):
-            work = trial.carry_out(cause, self.rulebook(), at, self.new_id)
+            work = trial.carry_out(cause, self.rulebook, at, self.new_id)
             done = await self.units.acting(work)
             return {**done.result, **done.members(applied=True)}
         tried = await trial.rehearse(self.units, cause, self.rulebook(), clock=lambda: at, new_id=self.new_id)

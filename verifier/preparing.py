@@ -182,6 +182,7 @@ class Prepared:
 
     Attributes:
         code: why the delivery as a whole is quarantined.
+        register: digest of the register by which it was authenticated and verified.
         own_ids: by item's name: the platform's own id of it, and the keyed digest of what it stands for.
     """
 
@@ -189,6 +190,7 @@ class Prepared:
     items: tuple[Item, ...]
     code: Code | None = None
     own_ids: Mapping[str, tuple[str, bytes]] = field(default_factory=dict, repr=False)
+    register: str = ""
 
     @property
     def platform(self) -> PlatformSlug:
@@ -247,7 +249,7 @@ def verify(
         for part in read.parts
         if isinstance(part, Event) and part.own_id is not None
     }
-    return Prepared(claim, items, read.code, own_ids)
+    return Prepared(claim, items, read.code, own_ids, register.digest)
 
 
 def _named(read: Read, digest: Digest) -> Read:

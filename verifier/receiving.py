@@ -29,8 +29,10 @@ WAITING: Final = 64
 
 Documents = Callable[[PlatformSlug, Collection[str]], Awaitable[Mapping[str, Uploaded]]]
 """Those uploaded documents that have come, by id."""
-Commit = Callable[[Prepared], Awaitable[DeliveryOutcome]]
-"""Record a prepared delivery; returns once it is durable."""
+Commit = Callable[[Prepared], Awaitable[DeliveryOutcome | None]]
+"""Record a prepared delivery; returns once it is durable, or None where another register is in force now."""
+ATTEMPTS: Final = 5
+"""How often a callback is read, should a register be adopted each time before it is recorded."""
 
 
 class Threads:
@@ -85,10 +87,20 @@ class Receiving:
     async def submit(self, adapter: Adapter, callback: Callback) -> DeliveryOutcome:
         """Take a callback in; returns once it is durable.
 
+        What was read by a register that is replaced before it is recorded is read again by the new one: who
+        sent it, and each certificate. So nothing is recorded that the register in force would not let in.
+
         Raises:
             SignatureRejected: not authentic; nothing was kept.
             Unavailable: nothing was done.
         """
+        for _ in range(ATTEMPTS):
+            outcome = await self.commit(await self._prepared(adapter, callback))
+            if outcome is not None:
+                return outcome
+        raise Unavailable(Code.OVERLOADED, "the register in force keeps changing")
+
+    async def _prepared(self, adapter: Adapter, callback: Callback) -> Prepared:
         register, now = self.rulebook().register, self.clock()
         reader = self.confined if adapter.accepts.confined else HERE
         apart = takes_long(adapter, callback)
@@ -103,4 +115,4 @@ class Receiving:
         def verify() -> Prepared:
             return preparing.verify(opened, register, self.digest, documents, reader)
 
-        return await self.commit(await self.threads.run(verify) if apart else verify())
+        return await self.threads.run(verify) if apart else verify()

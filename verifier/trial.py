@@ -128,9 +128,11 @@ def _slice_from(
 
 
 def carry_out(
-    cause: Callable[[Any], T], rulebook: Rulebook, at: datetime, new_id: NewId
+    cause: Callable[[Any], T], rulebook: Callable[[], Rulebook], at: datetime, new_id: NewId
 ) -> Callable[[TriedTransaction], Trial[T]]:
     """A cause and all that follows from it, as one transaction that stays: for causes about few people.
+
+    Asked for the rulebook each time it runs: it starts again where another one is in force.
 
     So nothing that rests on what was decided before it, such as a claim, can come in between.
     """
@@ -138,7 +140,7 @@ def carry_out(
     def work(tx: TriedTransaction) -> Trial[T]:
         result = cause(tx)
         due = sorted(tx.made_due)
-        return Trial(result, len(due), tuple(_judged(tx, due, rulebook, at, new_id)))
+        return Trial(result, len(due), tuple(_judged(tx, due, rulebook(), at, new_id)))
 
     return work
 

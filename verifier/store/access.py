@@ -125,6 +125,11 @@ class Access(Outlines):
         )
         return [Adoption(row.digest, row.content, row.adopted_at) for row in rows]
 
+    def in_force(self) -> Mapping[str, str]:
+        """Digests of what decisions go by, by name."""
+        table = tables.in_force
+        return {row.name: row.digest for row in self.connection.execute(select(table))}
+
     def newest_adoption(self, kind: str) -> tuple[str, str] | None:
         """Digest and content of what was adopted last."""
         last = self.adoptions(kind)[-1:]

@@ -92,10 +92,12 @@ class Deciding(Persons):
 
         The rows are locked against change and shared with all who decide. An adoption changes them, so that
         it waits for whoever decides by what was in force, and whoever comes after it sees what is: nobody
-        commits a decision by a rulebook that was replaced before. (SQLite has one writer at a time.)
+        commits a decision by a rulebook that was replaced before. (SQLite has one writer at a time.) The
+        process takes up what it finds in force, before it starts again.
         """
         rows = self.connection.execute(_IN_FORCE).all()
         if any(digests.get(row.name, row.digest) != row.digest for row in rows):
+            self.other_rules()
             raise Restart
 
     def standards(self) -> Standards | None:

@@ -71,6 +71,8 @@ class Session:
         self.connection = connection
         self.vault = vault
         vault.wraps_under = lambda: self.turns.master.new
+        self.other_rules: Callable[[], None] = lambda: None
+        """Called where another rulebook is in force than the one that is decided by."""
         self.made_due: set[LearnerId] = set()
         """Whom this transaction put on the due list."""
         self._announced: datetime | None = None

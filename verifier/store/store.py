@@ -104,6 +104,8 @@ class Store:
         self._new_id = new_id
         self._on_commit = on_commit
         self.read_keys = read_keys
+        self.take_up: Callable[[Access], None] = lambda _: None
+        """Takes up, within a transaction that found other rules in force, what is adopted."""
 
     async def _run(
         self,
@@ -128,7 +130,10 @@ class Store:
     def _in(self, session: type[S], work: Callable[[S], T]) -> Callable[[Connection], T]:
         def run(connection: Connection) -> T:
             # A vault a transaction: no opened key outlives its use, nor does randomness drawn ahead.
-            return work(session(connection, Vault(self._keys, Reserve(self._randbytes), self._new_id)))
+            vault = Vault(self._keys, Reserve(self._randbytes), self._new_id)
+            transaction = session(connection, vault)
+            transaction.other_rules = lambda: self.take_up(Access(connection, vault))
+            return work(transaction)
 
         return run
 
