@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
@@ -52,8 +53,9 @@ from verifier.spreadsheet import Bounds, Cell
 from verifier.store.engine import Database, Pools
 from verifier.store.group import GroupCommit
 from verifier.store.store import Store
-from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
+from verifier.watch import BacklogWatch, SilenceWatch
 from verifier.web.errors import audit
+from verifier.web.metrics import Metrics
 from verifier.web.services import HttpLimits, Services, TryOut
 from verifier.workbooks import Workbooks
 from verifier.workers import Crew
@@ -73,8 +75,26 @@ def new_id() -> str:
 
 
 def ephemeral_key() -> SigningKey:
-    """A key of the web part, gone with the process."""
+    """A key of the web part, never written down."""
     return SigningKey(f"web-{secrets.token_hex(8)}", Algorithm.ES256, ec.generate_private_key(ec.SECP256R1()))
+
+
+@dataclass(frozen=True, slots=True)
+class WebKeys:
+    """Short-lived keys of the web: of other types than the issuer's, and never one of its.
+
+    Attributes:
+        token: signs access tokens.
+        answer: signs status answers.
+    """
+
+    token: SigningKey
+    answer: SigningKey
+
+
+def web_keys() -> WebKeys:
+    """New ones, which end with the process, or with the processes that share them."""
+    return WebKeys(ephemeral_key(), ephemeral_key())
 
 
 def profiles(settings: Settings) -> tuple[tuple[Adapter, ...], tuple[SourceForm, ...]]:
@@ -239,24 +259,21 @@ def keeping(crew: Crew, store: Store, settings: Settings) -> tuple[Desk, ...]:
 
 
 def watch(
-    crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], services: Services, settings: Settings
-) -> FailureWriter:
-    """The workers that watch: what failed, who is silent, what waits, what is implausible."""
+    crew: Crew, store: Store, rulebooks: Callable[[], Rulebook], metrics: Metrics, settings: Settings
+) -> None:
+    """The workers that watch: who is silent, what waits, what is implausible."""
 
     def measured(found: Silence) -> None:
-        services.metrics.watched(found.platform, found.seconds, silent=found.silent)
+        metrics.watched(found.platform, found.seconds, silent=found.silent)
 
     def alarm(found: Silence) -> None:
         audit("alarm", code="platform_silent", platform=found.platform)
 
-    writer = FailureWriter(store, services.failures, now)
-    crew.add("failures", writer.step)
     crew.add("silence", SilenceWatch(store, lambda: rulebooks().register, now, measured, alarm).step)
-    crew.add("backlog", BacklogWatch(store, now, services.metrics.behind).step)
-    if asking := witness_worker(settings, store, now, services.metrics):
+    crew.add("backlog", BacklogWatch(store, now, metrics.behind).step)
+    if asking := witness_worker(settings, store, now, metrics):
         crew.add("witnesses", asking.step, needed=False)
-    crew.add("signals", SignalWorker(store, thresholds(settings), now, services.metrics).step, needed=False)
-    return writer
+    crew.add("signals", SignalWorker(store, thresholds(settings), now, metrics).step, needed=False)
 
 
 def services(
@@ -267,6 +284,7 @@ def services(
     published: Published,
     read_workbook: ReadWorkbook,
     said: objecting.Register,
+    keys: WebKeys,
 ) -> Services:
     """What the web part is handed: ports, and keys of its own."""
     return Services(
@@ -288,8 +306,8 @@ def services(
             _questions(settings, store),
         ),
         claims=ClaimDesk(store, now, new_id),
-        token_key=ephemeral_key(),
-        answer_key=ephemeral_key(),
+        token_key=keys.token,
+        answer_key=keys.answer,
         published=published,
         ledger_origin=settings.origin,
         clock=now,

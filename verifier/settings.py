@@ -14,6 +14,7 @@ from verifier.errors import Code, ConfigurationError
 PREFIX: Final = "VERIFIER_"
 _MOST: Final = {
     "VERIFIER_PORT": 65_535,
+    "VERIFIER_WORKERS": 256,
     "VERIFIER_ERASURE_KEEP_YEARS": 100,
     "VERIFIER_RAW_RETENTION_DAYS": 36_525,
     "VERIFIER_DATABASE_CONNECTIONS": 1_000,
@@ -55,6 +56,8 @@ class Settings:
         offices: the table of acceptance offices.
         status_people_per_day: people that one enterprise may ask about in a day; 0 for any number.
         signals: the table of thresholds for signals.
+        workers: web processes that share the port, beside one of background work; 0 for everything in one
+            process.
         host: address to listen on.
         port: TCP port to listen on; 0 takes a free one.
         base_url: address under which others reach the service; issuer of tokens and records.
@@ -87,6 +90,7 @@ class Settings:
     offices: Path = field(default_factory=_packaged_offices)
     status_people_per_day: int = 100_000
     signals: Path = field(default_factory=_packaged_signals)
+    workers: int = 0
     host: str = "127.0.0.1"
     port: int = 8080
     base_url: str = "http://127.0.0.1:8080"
@@ -135,6 +139,16 @@ class Settings:
     def admin_socket(self) -> Path:
         """Unix socket by which the command line's writes reach a running service."""
         return self.data_dir / "admin.sock"
+
+    @property
+    def given_out(self) -> Path:
+        """Public keys of the issuer, for web processes, which cannot read its private ones."""
+        return self.data_dir / "published.json"
+
+    @property
+    def counters(self) -> Path:
+        """Directory of what several processes count together; emptied at every start."""
+        return self.data_dir / "counters"
 
     @property
     def kept_checkpoint(self) -> Path:

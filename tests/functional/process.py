@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.client import _RequestContextManager
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.functional.world import BASE_URL, ORIGIN, Installation
@@ -89,6 +90,11 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
     def said(self) -> str:
         """Everything it printed so far."""
         return self.log.read_text(encoding="utf-8")
@@ -145,8 +151,8 @@ class Caller:
     client_id: str
     serial: Iterator[int] = field(default_factory=itertools.count)
 
-    async def token(self) -> str:
-        """A fresh access token for a fresh assertion."""
+    def assertion(self, jti: str) -> str:
+        """Who the client is, said once."""
         now = int(time.time())
         claims: dict[str, JsonValue] = {
             "iss": self.client_id,
@@ -154,15 +160,22 @@ class Caller:
             "aud": BASE_URL,
             "iat": now,
             "exp": now + 60,
-            "jti": f"{now}-{next(self.serial)}-{os.urandom(8).hex()}",
+            "jti": jti,
         }
-        assertion = jws.sign_compact(strict_json.canonical(claims), CLIENT_KEY, typ="JWT")
+        return jws.sign_compact(strict_json.canonical(claims), CLIENT_KEY, typ="JWT")
+
+    def exchange(self, assertion: str) -> _RequestContextManager:
+        """The request for an access token."""
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             "client_assertion": assertion,
         }
-        async with self.session.post(f"{self.address}/oauth/token", data=form) as response:
+        return self.session.post(f"{self.address}/oauth/token", data=form)
+
+    async def token(self) -> str:
+        """A fresh access token for a fresh assertion."""
+        async with self.exchange(self.assertion(f"{next(self.serial)}-{os.urandom(8).hex()}")) as response:
             assert response.status == 200, await response.text()
             return str((await response.json())["access_token"])
 

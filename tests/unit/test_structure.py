@@ -100,7 +100,8 @@ CORE = [
     path
     for path in MODULES
     if path.parts[-2] in {"verifier", "policy", "signatures", "model", "ports", "adapters"}
-    and path.stem not in {"app", "parts", "workers", "loops", "kept", "keyfiles", "settings", "__main__"}
+    and path.stem
+    not in {"app", "parts", "workers", "loops", "kept", "keyfiles", "settings", "supervising", "__main__"}
 ]
 
 

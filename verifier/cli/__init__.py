@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from verifier.cli import (
@@ -52,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         settings = from_environment(os.environ)
+        if arguments.run is running.serve:
+            # It may become several processes, which none can that has a loop already.
+            status: int = running.serve(settings, arguments, partial(_complain, as_json=False))
+            return status
         result: int = asyncio.run(arguments.run(settings, arguments))
     except VerifierError as error:
         _complain(error, as_json=getattr(arguments, "json", False))
@@ -90,6 +95,12 @@ def parser() -> argparse.ArgumentParser:
 
 def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serve = commands.add_parser("serve", help="运行服务 · run the service")
+    serve.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="接收进程数，0 为单进程，需 PostgreSQL · web processes, 0: all in one; needs PostgreSQL",
+    )
     serve.set_defaults(run=running.serve)
     demo = commands.add_parser("demo", help="在沙箱中演示全过程 · show the whole main job in a sandbox")
     demo.add_argument("--once", action="store_true", help="演示后退出 · end after the demonstration")

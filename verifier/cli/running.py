@@ -7,17 +7,39 @@ import asyncio
 import logging
 import os
 import signal
+from collections.abc import Callable
+from dataclasses import replace
 
-from verifier import keyfiles
+from verifier import keyfiles, many
 from verifier.app import compose
 from verifier.cli import demo as demonstration
+from verifier.errors import Code, ConfigurationError, VerifierError
 from verifier.loops import collect_seldom
 from verifier.settings import Settings
 
+_LOGGED = "%(asctime)s %(levelname)s %(name)s %(message)s"
+_LOGGED_BY_MANY = "%(asctime)s %(levelname)s %(process)d %(name)s %(message)s"
 
-async def serve(settings: Settings, _: argparse.Namespace) -> int:
-    """Run the service until it is told to stop."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+def serve(
+    settings: Settings, arguments: argparse.Namespace, complain: Callable[[VerifierError], None]
+) -> int:
+    """Run the service until it is told to stop, in one process or in several.
+
+    Raises:
+        VerifierError: it cannot start.
+    """
+    workers = settings.workers if arguments.workers is None else arguments.workers
+    if workers < 0:
+        detail = "a number from 0 on is needed"
+        raise ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer="workers")
+    logging.basicConfig(level=logging.INFO, format=_LOGGED_BY_MANY if workers else _LOGGED)
+    if workers:
+        return many.serve(replace(settings, workers=workers), workers, complain)
+    return asyncio.run(_alone(settings))
+
+
+async def _alone(settings: Settings) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     stopped = asyncio.Event()
     # Before anything is begun: a signal that comes while it starts ends it as cleanly as a later one.

@@ -68,6 +68,18 @@ class FileLock:
         os.close(self._handle)
 
 
+def is_sqlite(url: str) -> bool:
+    """Whether an address is that of a database that admits one process.
+
+    Raises:
+        ConfigurationError: it is no address.
+    """
+    try:
+        return make_url(url).get_backend_name() == "sqlite"
+    except ArgumentError:
+        raise _refused("not a database address") from None
+
+
 class Database:
     """Engines of one database, and the ways to run a transaction on it."""
 

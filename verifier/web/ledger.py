@@ -25,6 +25,7 @@ PLAIN: Final = "text/plain; charset=utf-8"
 BINARY: Final = "application/octet-stream"
 STATUS_LIST: Final = "application/statuslist+jwt"
 READY_SECONDS: Final = 1.0
+BACKGROUND_DOWN: Final = "the process of background work is down, or a part of it stopped"
 _YEAR: Final = 31_536_000
 _MINUTES: Final = 300
 _MAX_LIST: Final = 6
@@ -185,9 +186,10 @@ async def healthz(_call: Call) -> web.StreamResponse:
 
 async def readyz(call: Call) -> web.StreamResponse:
     """``GET /readyz``: every worker works, and the database answers within a second."""
-    if call.services.failed():
+    if failed := call.services.failed():
         # Which one and why stands in the log; it does not come back before an operator has looked.
-        return problem(VerifierError(Code.INTERNAL), call.request_id, status=503)
+        detail = BACKGROUND_DOWN if BACKGROUND_DOWN in failed else ""
+        return problem(VerifierError(Code.INTERNAL, detail), call.request_id, status=503)
     try:
         async with asyncio.timeout(READY_SECONDS):
             ready = await call.services.reading.ready()

@@ -1,14 +1,37 @@
-"""What is counted, in a registry of its own. No label ever holds what a caller chose."""
+"""What is counted, in a registry of its own. No label ever holds what a caller chose.
+
+Where several processes are one service, they count together: each in files of its own in one directory, which
+whoever is asked for the counters adds up (``prometheus_client``'s multiprocess mode). What a process counted
+stays when it ends; what it measured goes with it.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+def count_together(directory: Path) -> None:
+    """Have this process, and those that are forked from it, count in files of a directory.
+
+    Called once, before anything is counted.
+    """
+    # The library looks at its variable when it is imported; nothing of ours has counted by then.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call] # the library's
+
+
+def ended(directory: Path, pid: int) -> None:
+    """Let go of what a process measured that is no more."""
+    mark_process_dead(pid, str(directory))  # type: ignore[no-untyped-call] # the library's
 
 
 class Metrics:
@@ -27,7 +50,13 @@ class Metrics:
         silent: whether a registered platform should have sent something and did not: 1 or 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: Path | None = None) -> None:
+        """Begin at nought.
+
+        Args:
+            together: the directory of ``count_together``; None where this process is alone.
+        """
+        self._together = together
         self._registry = CollectorRegistry()
         self.deliveries = Counter(
             "deliveries", "Deliveries answered.", ["platform", "result"], registry=self._registry
@@ -42,26 +71,23 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self.heard = Gauge(
-            "platform_seconds_since_delivery",
-            "Since the platform's last authentic delivery.",
-            ["platform"],
-            registry=self._registry,
+        self.heard = self._gauge(
+            "platform_seconds_since_delivery", "Since the platform's last authentic delivery.", "platform"
         )
-        self.silent = Gauge(
-            "platform_silent", "Expected to send, and silent.", ["platform"], registry=self._registry
+        self.silent = self._gauge("platform_silent", "Expected to send, and silent.", "platform")
+        self.due = self._gauge("due_people", "To be judged again.")
+        self.sweeping = self._gauge("sweep_people_left", "Not yet reached by the sweeps under way.")
+        self.witness_age = self._gauge(
+            "witness_seconds_since_cosignature", "Since its last cosignature.", "witness"
         )
+        self.witness_behind = self._gauge(
+            "witness_entries_behind", "Entries that it has not cosigned.", "witness"
+        )
+        self.signals = self._gauge("signals", "Signals for reviewers.", "kind", "state")
 
-        self.due = Gauge("due_people", "To be judged again.", registry=self._registry)
-        self.sweeping = Gauge(
-            "sweep_people_left", "Not yet reached by the sweeps under way.", registry=self._registry
-        )
-        self.witness_age = self._of_witness("seconds_since_cosignature", "Since its last cosignature.")
-        self.witness_behind = self._of_witness("entries_behind", "Entries that it has not cosigned.")
-        self.signals = Gauge("signals", "Signals for reviewers.", ["kind", "state"], registry=self._registry)
-
-    def _of_witness(self, name: str, meaning: str) -> Gauge:
-        return Gauge(f"witness_{name}", meaning, ["witness"], registry=self._registry)
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        # Of what is measured, only what living processes say; all but one say nothing, or nought.
+        return Gauge(name, meaning, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def cosigned(self, witness: str, seconds: float | None, behind: int) -> None:
         """Take over how a configured witness stands.
@@ -98,5 +124,9 @@ class Metrics:
             self.heard.labels(platform).set(seconds)
 
     def text(self) -> bytes:
-        """All of it in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """All of it, of all processes together, in Prometheus' text format."""
+        if self._together is None:
+            return generate_latest(self._registry)
+        every = CollectorRegistry()
+        MultiProcessCollector(every, str(self._together))  # type: ignore[no-untyped-call] # the library's
+        return generate_latest(every)
