@@ -71,7 +71,7 @@ class Child:
         return delay
 
 
-def _named(name: str) -> None:
+def _named(name: str) -> None:  # pragma: no cover - as ``_live``
     """What lists of processes call this one; the kernel cuts it after 15 bytes."""
     with suppress(OSError):
         Path("/proc/self/comm").write_text(f"verifier {name}", encoding="ascii")
@@ -151,7 +151,9 @@ class Supervisor:
             self._live(child, before)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _live(self, child: Child, mask: set[int | signal.Signals]) -> NoReturn:
+    def _live(
+        self, child: Child, mask: set[int | signal.Signals]
+    ) -> NoReturn:  # pragma: no cover - in forked processes; tests/functional/test_many.py
         status = 1
         try:
             signal.set_wakeup_fd(-1)

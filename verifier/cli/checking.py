@@ -22,6 +22,7 @@ from verifier.settings import Settings
 from verifier.signatures import sm2
 from verifier.sources import offices, read_register, rulebook, sandbox_register, standing
 from verifier.store.engine import Database
+from verifier.store.room import connections_allowed
 from verifier.store.schema import differences, require_current, upgrade
 from verifier.store.store import Store
 
@@ -118,7 +119,7 @@ async def check_schema(_: Settings, __: argparse.Namespace) -> int:
 async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     """Look over the installation: what it is, and what would keep it from starting."""
     results: dict[str, str] = {
-        "mode": "嵌入模式：接收、评定、签发同在一个进程 · embedded: all roles share one process",
+        "mode": _mode(settings),
         "sqlite": sqlite3.sqlite_version,
         **_signers(settings),
     }
@@ -134,7 +135,9 @@ async def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         async with stored(settings) as store:
             results |= await _of_database(settings, store)
-            wanting = wanting or "adopted" in results
+            room, short = await _connections(settings, store)
+            results |= room
+            wanting = wanting or short or "adopted" in results
     except VerifierError as error:
         wanting = True
         results["database"] = f"{error.code}: {CATALOGUE[error.code].zh} ({error.detail})"
@@ -173,6 +176,32 @@ def _signers(settings: Settings) -> dict[str, str]:
         return {f"{name} key": signing.line(said) for name, said in signing.described(settings).items()}
     except VerifierError:
         return {}
+
+
+def _mode(settings: Settings) -> str:
+    if not settings.workers:
+        return "嵌入模式：接收、评定、签发同在一个进程 · embedded: all roles share one process"
+    return (
+        f"{settings.workers} 个接收进程与一个后台进程；接收进程不持有签发密钥 · "
+        f"{settings.workers} web processes without the issuer's keys, and one of background work"
+    )
+
+
+async def _connections(settings: Settings, store: Store) -> tuple[dict[str, str], bool]:
+    """Whether the server lets every process have its connections, and whether something is wanting."""
+    allowed = await store.database.read(connections_allowed)
+    if store.database.dialect == "sqlite":
+        wanting = bool(settings.workers)
+        said = "SQLite 只能单进程 · SQLite has one process: VERIFIER_WORKERS must be 0"
+        return ({"connections": said} if wanting else {}), wanting
+    each = settings.database_connections + settings.database_background_connections
+    needed = (settings.workers + 1 if settings.workers else 1) * each
+    if allowed is None:
+        return {"connections": f"至多 {needed} 个，服务器上限未知 · at most {needed}, bound unknown"}, False
+    said = f"至多 {needed} 个，服务器允许 {allowed} 个 · at most {needed} of {allowed} that the server allows"
+    if needed <= allowed:
+        return {"connections": said}, False
+    return {"connections": f"{said}：不够，请减少进程或调高 max_connections · too few"}, True
 
 
 async def _of_database(settings: Settings, store: Store) -> dict[str, str]:
