@@ -213,9 +213,9 @@ def test_the_doctor_counts_the_connections_of_all_processes(
         main(["doctor", "--json"])
         said[count] = json.loads(capsys.readouterr().out)
     assert "embedded" in said[0]["mode"]
-    assert "at most 8 of" in said[0]["connections"]
+    assert "at most 12 of" in said[0]["connections"]
     assert "2 web processes" in said[2]["mode"]
-    assert "at most 24 of" in said[2]["connections"]
+    assert "at most 36 of" in said[2]["connections"]
     assert "too few" in said[256]["connections"]
 
 
