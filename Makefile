@@ -20,10 +20,13 @@ check: $(VENV)/.tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m verifier db check
 
-# Fails if a goal is missed; docs/benchmarks.md says what is compared. On a machine that does nothing else.
+# docs/benchmarks.md (verification, issuing) and docs/performance.md (load) say what is compared. FULL=1 for longer runs
+# and growth, LOAD="..." for the load's own arguments; ARGS="--only ..." asks for some of the first two alone. Fails if a
+# goal of the first two is missed, or the load comes to a wrong result. On a machine that does nothing else.
 bench: $(VENV)/.tests
 	status=0; $(BIN)/python -m benchmarks.verification $(ARGS) || status=1; \
-	  $(BIN)/python -m benchmarks.issuing $(ARGS) || status=1; exit $$status
+	  $(BIN)/python -m benchmarks.issuing $(ARGS) || status=1; \
+	  $(if $(ARGS),true,$(BIN)/python -m benchmarks $(if $(FULL),--full) $(LOAD)) || status=1; exit $$status
 
 # A made-up population of 100,000 whose truth is known, through the real steps; some minutes.
 population: $(VENV)/.tests

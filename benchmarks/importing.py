@@ -1,0 +1,87 @@
+"""The import of a back-log: ``verifier import PLATFORM FILE``, over lines of single completions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks import calling, founding, ours, places, sending
+from benchmarks.books import Books, compare, look
+from benchmarks.figures import Figure, Goal
+from benchmarks.places import Ended, Place
+from verifier.cli.sandbox import CVT
+from verifier.cli.simulator import ChinaVocationalTraining
+
+NAME: Final = "import of single completions"
+FLAT: Final = "import: peak memory, of that with a quarter of the lines"
+_FLAT_GOAL: Final = Goal("≤", 1.15)
+
+
+def write(made: Place, serials: Sequence[int], mark: str, path: Path) -> list[str]:
+    """A file of completions as the platform would push them, a line each; the certificates' numbers."""
+    sender = ChinaVocationalTraining(made.sandbox)
+    numbers = [f"{mark}-{serial}" for serial in serials]
+    with path.open("w", encoding="utf-8") as file:
+        for number, serial in zip(numbers, serials, strict=True):
+            message = sender.completed(sending.course(number, sending.somebody(serial)))
+            file.write(json.dumps(message, ensure_ascii=False) + "\n")
+    return numbers
+
+
+def measure(made: Place, store: str, count: int, processes: int) -> tuple[list[Figure], list[str]]:
+    """A quarter of the lines first, whose memory is compared with that of all; and what is wrong."""
+    if not places.understood("import", CVT, "file"):
+        note = "this version has no import"
+        return [Figure("ours", name, None, store=store, note=note) for name in (NAME, FLAT)], []
+    with places.database(store, made, "imported") as url:
+        variables = made.environment(url, "imported")
+        settings = made.settings(variables)
+        asyncio.run(founding.found(settings))
+        asyncio.run(founding.fill(settings, range(count + count // 4), processes))
+        books = Books()
+        few = _imported(made, variables, range(count, count + count // 4), "few", books)
+        whole = _imported(made, variables, range(count), "all", books)
+        wrong = asyncio.run(_checked(made, store, url, variables, books))
+    return _figures(store, count, few, whole), wrong
+
+
+def _imported(
+    made: Place, variables: Mapping[str, str], serials: Sequence[int], mark: str, books: Books
+) -> Ended:
+    path = made.directory / f"{mark}.ndjson"
+    numbers = write(made, serials, mark, path)
+    ended = places.watched(
+        ["-m", "verifier", "import", CVT, str(path)], made.directory / f"import-{mark}.log", variables
+    )
+    if ended.status != 0:
+        raise RuntimeError(f"import: status {ended.status}; it said:\n{ended.said[-2000:]}")
+    books.enter_imported(numbers)
+    return ended
+
+
+async def _checked(
+    made: Place, store: str, url: str, variables: Mapping[str, str], books: Books
+) -> list[str]:
+    """Let the service decide and issue what is left, and compare."""
+    async with ours.served(made, store, url, variables, 1):
+        await calling.drained(url)
+    return compare(books, await look(url))
+
+
+def _figures(store: str, count: int, few: Ended, whole: Ended) -> list[Figure]:
+    flat = whole.peaks_mib[0] / few.peaks_mib[0] if few.peaks_mib and whole.peaks_mib else None
+    return [
+        Figure(
+            "ours",
+            NAME,
+            count / whole.seconds,
+            store=store,
+            cpu_us=whole.cpu_seconds / count * 1e6,
+            memory_mib=whole.peaks_mib,
+            note=f"{count:,} lines",
+        ),
+        Figure("ours", FLAT, flat, "ratio", store, _FLAT_GOAL),
+    ]
