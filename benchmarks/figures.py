@@ -12,12 +12,12 @@ from typing_extensions import override
 
 from benchmarks.load import Outcome
 
-Unit = Literal["/s", "s", "ratio", "MiB", "µs", "B"]
+Unit = Literal["/s", "s", "ratio", "MB", "µs", "B"]
 _SHOWN: Final[Mapping[str, str]] = {
     "/s": "{:,.0f}/s",
     "s": "{:,.3f} s",
     "ratio": "{:,.2f} ×",
-    "MiB": "{:,.0f} MiB",
+    "MB": "{:,.0f} MB",
     "µs": "{:,.0f} µs",
     "B": "{:,.0f} B",
 }
@@ -52,7 +52,7 @@ class Figure:
         value: in ``unit``; None where it was not measured, and ``note`` says why.
         latency_ms: by the name of the quantile.
         cpu_us: CPU time of all of the measured program's processes, for one of what is counted.
-        memory_mib: the greatest resident memory of each of its processes so far, largest first.
+        memory_mb: the greatest resident memory of each of its processes so far, largest first.
         statuses: how often each HTTP status came.
         learners: how many the store held; 0 where it does not matter.
     """
@@ -65,7 +65,7 @@ class Figure:
     goal: Goal | None = None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     cpu_us: float | None = None
-    memory_mib: tuple[float, ...] = ()
+    memory_mb: tuple[float, ...] = ()
     statuses: Mapping[int, int] = field(default_factory=dict)
     learners: int = 0
     note: str = ""
@@ -100,7 +100,7 @@ class Figure:
             "missed": self.missed,
             "latency_ms": {name: round(value, 2) for name, value in self.latency_ms.items()},
             "cpu_us": None if self.cpu_us is None else round(self.cpu_us, 1),
-            "memory_mib": [round(one) for one in self.memory_mib],
+            "memory_mb": [round(one) for one in self.memory_mb],
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "learners": self.learners,
             "note": self.note,
@@ -129,7 +129,7 @@ _COLUMNS: Final = (
     "p99 ms",
     "p99.9 ms",
     "CPU µs each",
-    "peak MiB",
+    "peak MB",
     "goal",
 )
 
@@ -138,7 +138,7 @@ def _cells(one: Figure) -> tuple[str, ...]:
     name = f"{one.name}, {one.learners:,} learners" if one.learners else one.name
     waits = [f"{one.latency_ms[q]:,.1f}" if q in one.latency_ms else "" for q, _ in QUANTILES]
     cpu = "" if one.cpu_us is None else f"{one.cpu_us:,.0f}"
-    memory = " + ".join(f"{each:,.0f}" for each in one.memory_mib)
+    memory = " + ".join(f"{each:,.0f}" for each in one.memory_mb)
     return (name, one.store, one.shown, *waits, cpu, memory, one.remark)
 
 

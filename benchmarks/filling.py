@@ -31,6 +31,7 @@ from typing_extensions import override
 from benchmarks.sending import OF_ONE_EMPLOYER, employer, somebody
 from verifier import keyfiles, traits
 from verifier.identity import resident_id
+from verifier.ledger import evidence_root
 from verifier.model.facts import Category, EmploymentFact, FactId, Source
 from verifier.model.person import Identifier, LearnerId, PersonName, Trait, Uscc
 from verifier.model.rotation import Phase, Turn, Turns
@@ -219,15 +220,15 @@ class Piece:
     end: int
     position: int
 
-    def fill(self) -> list[bytes]:
-        """Write it; the digests of its evidence."""
+    def fill(self) -> tuple[bytes, int]:
+        """Write it; the root of its evidence, and how much that covers."""
         keys = keyfiles.load_fields(self.secrets_dir)
         rows, digests = rows_of(keys, range(self.start, self.end), self.position)
         if self.url.startswith("sqlite"):
             insert_in(self.url, rows)
         else:
             asyncio.run(copy_in(self.url, rows))
-        return digests
+        return evidence_root(digests), len(digests)
 
 
 def pieces(url: str, secrets_dir: Path, span: range, position: int) -> list[Piece]:
@@ -239,8 +240,8 @@ def pieces(url: str, secrets_dir: Path, span: range, position: int) -> list[Piec
     ]
 
 
-def fill(work: Sequence[Piece], processes: int) -> Iterator[list[bytes]]:
-    """Write all pieces, on so many cores; the digests of each, in order. SQLite has one writer."""
+def fill(work: Sequence[Piece], processes: int) -> Iterator[tuple[bytes, int]]:
+    """Write all pieces, on so many cores; what ``Piece.fill`` tells, in order. SQLite has one writer."""
     if processes < 2 or work[0].url.startswith("sqlite"):  # noqa: PLR2004 - more than one
         yield from map(Piece.fill, work)
         return

@@ -76,9 +76,9 @@ async def fill(settings: Settings, span: range, processes: int) -> None:
     head = await store.issuing(lambda tx: tx.head(), write=False)
     await store.database.close()
     work = filling.pieces(settings.database_url, settings.secrets_dir, span, head.size)
-    digests = await asyncio.to_thread(lambda: list(filling.fill(work, processes)))
+    roots = await asyncio.to_thread(lambda: list(filling.fill(work, processes)))
     store = _store(settings)
-    batch = await store.issuing(lambda tx: _roots(tx, head, digests, settings, keys), write=False)
+    batch = await store.issuing(lambda tx: _roots(tx, head, roots, settings, keys), write=False)
     await store.issuing(lambda tx: tx.commit(batch), write=True)
     CheckpointFile(settings.kept_checkpoint).write(batch.after.checkpoint)
     await store.database.write(_analyze)
@@ -108,14 +108,14 @@ async def _admit(store: Store, code: str) -> None:
 
 
 def _roots(
-    tx: IssuingTransaction, head: Head, digests: list[list[bytes]], settings: Settings, keys: IssuerKeys
+    tx: IssuingTransaction, head: Head, roots: list[tuple[bytes, int]], settings: Settings, keys: IssuerKeys
 ) -> Batch:
     """The evidence roots of what was filled, as the issuer's own batch would bring them."""
     nodes = tx.nodes(coordinates(lambda node: Frontier.read(head.size, node)))
     frontier = Frontier.read(head.size, lambda level, index: nodes[level, index])
     at, entries = now(), []
-    for position, some in enumerate(digests, head.size):
-        body = {"root": ledger.evidence_root(some).hex(), "count": len(some)}
+    for position, (root, count) in enumerate(roots, head.size):
+        body = {"root": root.hex(), "count": count}
         members = {"v": 1, "kind": "evidence", "index": position, "at": iso(at), **body}
         raw = ledger.entry_body(members)
         entries.append(NewEntry(position, "evidence", raw, leaf_hash(raw)))

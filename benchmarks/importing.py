@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import calling, founding, ours, places, sending
+from benchmarks import calling, founding, ours, places, programs, sending
 from benchmarks.books import Books, compare, look
 from benchmarks.figures import Figure, Goal
-from benchmarks.places import Ended, Place
+from benchmarks.places import Place
+from benchmarks.programs import Ended
 from verifier.cli.sandbox import CVT
 from verifier.cli.simulator import ChinaVocationalTraining
 
@@ -53,7 +54,7 @@ def _imported(
 ) -> Ended:
     path = made.directory / f"{mark}.ndjson"
     numbers = write(made, serials, mark, path)
-    ended = places.watched(
+    ended = programs.watched(
         ["-m", "verifier", "import", CVT, str(path)], made.directory / f"import-{mark}.log", variables
     )
     if ended.status != 0:
@@ -72,7 +73,7 @@ async def _checked(
 
 
 def _figures(store: str, count: int, few: Ended, whole: Ended) -> list[Figure]:
-    flat = whole.peaks_mib[0] / few.peaks_mib[0] if few.peaks_mib and whole.peaks_mib else None
+    flat = whole.peaks_mb[0] / few.peaks_mb[0] if few.peaks_mb and whole.peaks_mb else None
     return [
         Figure(
             "ours",
@@ -80,7 +81,7 @@ def _figures(store: str, count: int, few: Ended, whole: Ended) -> list[Figure]:
             count / whole.seconds,
             store=store,
             cpu_us=whole.cpu_seconds / count * 1e6,
-            memory_mib=whole.peaks_mib,
+            memory_mb=whole.peaks_mb,
             note=f"{count:,} lines",
         ),
         Figure("ours", FLAT, flat, "ratio", store, _FLAT_GOAL),

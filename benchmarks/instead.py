@@ -7,23 +7,29 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks import load, places, sending
+from benchmarks import load, places, programs, sending
 from benchmarks.figures import Figure, latencies
 from benchmarks.places import Place
 
 NAME: Final = "FastAPI, SQLAlchemy ORM, PyJWT: callbacks, one commit each"
+PATH: Final = "/webhooks"
 _ROWS: Final = 200
 """Of a roster in one request."""
 
 
 def measure(made: Place, store: str, count: int, connections: int, workers: int) -> Figure:
     """The closed loop, by as many processes as this service has; the people are listed before."""
-    port, keys = places.free_port(), made.keys_of_the_usual()
+    port, keys = programs.free_port(), made.keys_of_the_usual()
     with places.database(store, made, "usual") as url:
         command = ["-m", "benchmarks.usual.serve", str(port), url, str(keys), str(workers)]
-        with places.running(command, port, made.directory / "usual.log") as program:
-            asyncio.run(_listed(port, range(count)))
-            requests = [one.request for one in sending.singles(made, range(count), "usual", "/webhooks")]
+        with programs.running(command, port, made.directory / "usual.log") as program:
+            warming = max(1, count // 20)
+            asyncio.run(_listed(port, range(count + warming)))
+            requests = [
+                one.request for one in sending.singles(made, range(count, count + warming), "warm", PATH)
+            ]
+            asyncio.run(load.closed(port, requests, connections))
+            requests = [one.request for one in sending.singles(made, range(count), "usual", PATH)]
             before = program.cpu_seconds()
             outcome = asyncio.run(load.closed(port, requests, connections))
             return Figure(
@@ -33,7 +39,7 @@ def measure(made: Place, store: str, count: int, connections: int, workers: int)
                 store=store,
                 latency_ms=latencies(outcome),
                 cpu_us=(program.cpu_seconds() - before) / count * 1e6,
-                memory_mib=program.peaks_mib(),
+                memory_mb=program.peaks_mb(),
                 statuses=outcome.statuses,
                 note=f"{workers} process{'es' if workers > 1 else ''}",
             )

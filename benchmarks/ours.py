@@ -11,13 +11,14 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks import calling, founding, limits, load, places, sending
+from benchmarks import calling, founding, limits, load, places, programs, sending
 from benchmarks.books import Books, compare, look
 from benchmarks.calling import AUDITOR, ENTERPRISE, SUBSIDY, Caller
 from benchmarks.figures import Figure, Goal, latencies
 from benchmarks.limits import Sample
 from benchmarks.load import Outcome
-from benchmarks.places import Place, Running
+from benchmarks.places import Place
+from benchmarks.programs import Running
 from benchmarks.sending import People, Sent
 from verifier.settings import Settings
 
@@ -95,7 +96,7 @@ class Bench:
             value,
             store=self.store,
             cpu_us=cpu / count * 1e6 if count else None,
-            memory_mib=self.service.peaks_mib(),
+            memory_mb=self.service.peaks_mb(),
             learners=self.learners,
             **further,  # type: ignore[arg-type] # members of Figure
         )
@@ -146,13 +147,12 @@ async def batched(bench: Bench, serials: Sequence[int]) -> None:
     before = bench.service.cpu_seconds()
     waiting, seconds = await calling.drained(bench.url)
     spent = bench.service.cpu_seconds() - before
-    name = "records from the last callback to the feed, signed and appended"
     if waiting >= FEW_WAIT:
         bench.add("issue: records signed and appended", waiting / seconds, spent, waiting)
     else:
         bench.add("issue: records signed and appended", None, note="nothing waited: the issuer kept pace")
     whole = taken / (outcome.seconds + seconds)
-    bench.add(f"{name}: whole run", whole)
+    bench.add("completions in batches, until the last record is in the feed", whole)
 
 
 async def status(bench: Bench, uscc: str, serials: Sequence[int]) -> None:
@@ -191,9 +191,9 @@ async def feed(bench: Bench, after: int = -1) -> None:
 
 def memory(bench: Bench) -> None:
     """What the largest of the processes needed at its peak."""
-    peaks = bench.service.peaks_mib()
+    peaks = bench.service.peaks_mb()
     value = peaks[0] if peaks else None
-    bench.add("memory of the largest process at its peak", value, unit="MiB", goal=Goal("≤", 200))
+    bench.add("memory of the largest process at its peak", value, unit="MB", goal=Goal("≤", 200))
 
 
 @asynccontextmanager
@@ -206,7 +206,7 @@ async def served(
     if workers > 1:
         serve += ["--workers", str(workers)]
     log = made.directory / f"{settings.data_dir.name}.log"
-    with places.running(serve, settings.port, log, variables) as service:
+    with programs.running(serve, settings.port, log, variables) as service:
         async with aiohttp.ClientSession() as session:
             yield Bench(made, store, url, settings, service, session, Books())
 

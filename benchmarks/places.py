@@ -11,13 +11,8 @@ import base64
 import io
 import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,25 +24,22 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from benchmarks.programs import free_port
 from verifier import keyfiles
 from verifier.cli import parser, sandbox
 from verifier.settings import PREFIX, Settings, from_environment
 from verifier.signatures.jws import Algorithm, SigningKey
 
-ROOT: Final = Path(__file__).parents[1]
-PATIENCE_SECONDS: Final = 120.0
 POSTGRESQL: Final = "postgresql"
 SQLITE: Final = "sqlite"
-_LOOK_SECONDS: Final = 0.05
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+SERVER: Final[Mapping[str, str]] = {
+    "shared_buffers": "2GB",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    "max_connections": "200",
+}
+"""Of PostgreSQL, for whatever is measured on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +122,20 @@ def database(store: str, made: Place, name: str) -> Iterator[str]:
         server = get_server(Path(directory) / "data", cleanup_mode="stop")
         host = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
         try:
-            asyncio.run(_create(f"postgresql+asyncpg://postgres:@/postgres?host={host}", name))
+            asyncio.run(_settle(f"postgresql+asyncpg://postgres:@/postgres?host={host}", name))
+            server.stop()
+            server.ensure_postgres_running()
             yield f"postgresql+asyncpg://postgres:@/{name}?host={host}"
         finally:
             server.cleanup()
 
 
-async def _create(url: str, name: str) -> None:
+async def _settle(url: str, name: str) -> None:
+    """What a database of this size is given on any server; what makes commits durable stays as it comes."""
     engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:
+        for setting, value in SERVER.items():
+            await connection.execute(text(f"alter system set {setting} = '{value}'"))
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             value = (await connection.execute(text(f"show {setting}"))).scalar_one()
             if value != "on":
@@ -158,127 +155,6 @@ async def size_of(url: str) -> int:
         size = int(found.scalar_one())
     await engine.dispose()
     return size
-
-
-# --- processes
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A program in a session of its own, with every process that it started."""
-
-    pid: int
-    port: int
-
-    def _stats(self) -> Iterator[tuple[Path, list[str]]]:
-        for entry in Path("/proc").iterdir():
-            try:
-                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if after_name[3] == str(self.pid):  # the session
-                yield entry, after_name
-
-    def cpu_seconds(self) -> float:
-        """CPU time of all its processes so far."""
-        return sum(int(stat[11]) + int(stat[12]) for _, stat in self._stats()) / _TICKS
-
-    def peaks_mib(self) -> tuple[float, ...]:
-        """The greatest resident memory that each of its processes had so far, MiB, largest first."""
-        found = []
-        for entry, _ in self._stats():
-            try:
-                status = (entry / "status").read_text()
-            except OSError:
-                continue
-            fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-            if "VmHWM" in fields:
-                found.append(int(fields["VmHWM"].split()[0]) / 1024)
-        return tuple(sorted(found, reverse=True))
-
-
-def _inherited() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    return kept | {"PYTHONPATH": str(ROOT)}
-
-
-@contextmanager
-def running(
-    arguments: Sequence[str], port: int, log: Path, variables: Mapping[str, str] | None = None
-) -> Iterator[Running]:
-    """A program that listens on a port; ended with everything it started."""
-    with log.open("ab") as output:
-        started = subprocess.Popen(  # noqa: S603 - programs of this project
-            [sys.executable, *arguments],
-            cwd=log.parent,
-            env=_inherited() | dict(variables or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        _wait_for(port, started, log)
-        yield Running(started.pid, port)
-    finally:
-        started.send_signal(signal.SIGTERM)
-        try:
-            started.wait(PATIENCE_SECONDS)
-        finally:
-            if started.poll() is None:
-                os.killpg(started.pid, signal.SIGKILL)
-                started.wait()
-
-
-def _wait_for(port: int, started: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline and started.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"it does not listen; it said:\n{log.read_text()[-2000:]}")
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A program that ended by itself.
-
-    Attributes:
-        said: what it printed.
-        peaks_mib: as ``Running.peaks_mib``, as far as it was seen.
-    """
-
-    status: int
-    said: str
-    seconds: float
-    cpu_seconds: float
-    peaks_mib: tuple[float, ...]
-
-
-def watched(arguments: Sequence[str], log: Path, variables: Mapping[str, str] | None = None) -> Ended:
-    """Run a program to its end, and look at its processes meanwhile."""
-    children = os.times()
-    with log.open("wb") as output:
-        begun = time.perf_counter()
-        started = subprocess.Popen(  # noqa: S603 - programs of this project
-            [sys.executable, *arguments],
-            env=_inherited() | dict(variables or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        program, peaks = Running(started.pid, 0), tuple[float, ...]()
-        while started.poll() is None:
-            peaks = max(peaks, program.peaks_mib(), key=lambda some: some[:1])
-            time.sleep(_LOOK_SECONDS)
-        seconds = time.perf_counter() - begun
-    after = os.times()
-    cpu = after.children_user + after.children_system - children.children_user - children.children_system
-    return Ended(started.returncode, log.read_text(), seconds, cpu, peaks)
 
 
 def understood(*arguments: str) -> bool:

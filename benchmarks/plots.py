@@ -54,7 +54,7 @@ def _rates(figures: Sequence[Figure]) -> Canvas | None:
     axes.set_xscale("log")
     axes.invert_yaxis()
     axes.set_xlabel("per second (logarithmic)")
-    axes.margins(x=0.15)
+    axes.set_xlim(1, 4 * max(value for _, value in rows))
     return canvas
 
 

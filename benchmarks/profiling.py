@@ -23,8 +23,10 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import calling, founding, load, places, sending
-from benchmarks.places import POSTGRESQL, ROOT, SQLITE, Place
+from benchmarks import calling, founding, load, places, programs, sending
+from benchmarks.places import POSTGRESQL, SQLITE, Place
+from benchmarks.programs import ROOT
+from benchmarks.report import fill_in
 
 ROWS: Final = 10
 Timings = Mapping[tuple[str, int, str], tuple[int, int, float, float, object]]
@@ -87,7 +89,7 @@ def measure(made: Place, store: str, callbacks: int, connections: int) -> Timing
         asyncio.run(founding.fill(settings, range(max(callbacks, 1)), 1))
         file = made.directory / name
         serve = ["-m", "benchmarks.profiled", str(file), "serve"]
-        with places.running(serve, settings.port, made.directory / f"{name}.log", variables) as service:
+        with programs.running(serve, settings.port, made.directory / f"{name}.log", variables) as service:
             requests = [one.request for one in sending.singles(made, range(callbacks), "p")]
             outcome = asyncio.run(load.closed(service.port, requests, connections))
             asyncio.run(calling.drained(url))
@@ -106,6 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--store", choices=[SQLITE, POSTGRESQL], default=SQLITE)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", type=Path, help="page that the table is written into, between its marks")
     chosen = parser.parse_args(arguments)
     with places.place() as made:
         idle = measure(made, chosen.store, 0, 1)
@@ -114,11 +117,15 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.json:
         print(json.dumps([asdict(one) for one in rows], ensure_ascii=False))  # noqa: T201 - its output
         return 0
-    table = Table("function", "share", "calls", "µs by itself", "µs with what it calls")
+    columns = ("function", "share", "calls", "µs by itself", "µs with what it calls")
+    table, marked = Table(*columns), [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for one in rows:
         numbers = (f"{one.share:.1%}", f"{one.calls:,.1f}", f"{one.microseconds:,.1f}", f"{one.within:,.1f}")
         table.add_row(one.where, *numbers)
+        marked.append(f"| {' | '.join((f'`{one.where}`', *numbers))} |")
     Console(width=150).print(table)
+    if chosen.page and not fill_in(chosen.page, "profile", "\n".join(marked)):
+        raise SystemExit("the page has no marks to write between")
     return 0
 
 

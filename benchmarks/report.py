@@ -17,6 +17,7 @@ from rich.console import Console
 
 from benchmarks import plots
 from benchmarks.figures import Figure, markdown, table
+from benchmarks.places import SERVER
 
 WIDTH = 200
 
@@ -33,6 +34,7 @@ def machine() -> dict[str, str]:
         "memory": f"{memory[0] / 2**20:.1f} GiB" if memory else "",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": sqlite3.sqlite_version,
+        "postgresql": ", ".join(f"{name} {value}" for name, value in SERVER.items()),
         **{name: version(name) for name in ("aiohttp", "cryptography", "sqlalchemy", "asyncpg", "fastapi")},
     }
 
@@ -42,6 +44,17 @@ def _lines(path: str) -> list[str]:
         return Path(path).read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
+
+
+def fill_in(page: Path, name: str, content: str) -> bool:
+    """Replace what stands between ``<!-- name -->`` and ``<!-- /name -->`` on a page, if it has both."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    text = page.read_text(encoding="utf-8") if page.is_file() else ""
+    if begin not in text or end not in text:
+        return False
+    before, _, rest = text.partition(begin)
+    page.write_text(f"{before}{begin}\n{content.strip()}\n\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+    return True
 
 
 @dataclass(slots=True)
@@ -94,15 +107,21 @@ class Report:
         )
 
     def write(self, directory: Path) -> list[Path]:
-        """Write ``bench.json``, ``tables.md`` and the plots."""
+        """Write ``bench.json``, ``tables.md`` and the plots; and all of it into the page of the same name.
+
+        A directory ``performance`` has the page ``performance.md`` beside it, if there is one.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        said, tables = directory / "bench.json", directory / "tables.md"
+        said, tables, page = directory / "bench.json", directory / "tables.md", directory.with_suffix(".md")
         said.write_text(json.dumps(self.members(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        drawn = plots.draw(self.figures, directory)
         tables.write_text(self._markdown(), encoding="utf-8")
-        return [said, tables, *plots.draw(self.figures, directory)]
+        shown = "\n\n".join(f"![{path.stem}]({directory.name}/{path.name})" for path in drawn)
+        filled = [page] if fill_in(page, "run", f"{self._markdown()}\n{shown}") else []
+        return [said, tables, *drawn, *filled]
 
     def _markdown(self) -> str:
-        lines = [f"# {self.command}", "", f"{date.today().isoformat()}", ""]  # noqa: DTZ011 - as above
+        lines = [f"`{self.command}`, {date.today().isoformat()}", ""]  # noqa: DTZ011 - as above
         lines += [f"- {line}" for line in self._summary()]
         return "\n".join(lines) + "\n\n" + markdown(self.figures)
 

@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as everything
-from benchmarks import filling, founding, growth, importing, instead, limits, load, ours, profiling, sending
+from benchmarks import (
+    filling,
+    founding,
+    growth,
+    importing,
+    instead,
+    limits,
+    load,
+    ours,
+    places,
+    profiling,
+    sending,
+)
 from benchmarks.books import Books, compare, look
 from benchmarks.figures import Figure, Goal
 from benchmarks.founding import DiskTooSmall
@@ -162,8 +174,15 @@ def test_the_callback_path_is_profiled_thread_by_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("BENCH_DIR", str(tmp_path))
-    assert profiling.main(["--callbacks", "20", "--connections", "4", "--rows", "4000", "--json"]) == 0
+    with places.place() as made:
+        timings = profiling.measure(made, places.SQLITE, 20, 4)
+    monkeypatch.setattr(profiling, "measure", lambda _made, _store, count, _: timings if count else {})
+    assert profiling.main(["--callbacks", "20", "--rows", "4000", "--json"]) == 0
     rows = {one["where"].rpartition(" ")[2]: one for one in json.loads(capsys.readouterr().out)}
     # In the web's thread, and in the database's.
     assert {"receive", "insert_deliveries"} <= set(rows)
     assert 0 < rows["insert_deliveries"]["calls"] <= 1
+    page = tmp_path / "page.md"
+    page.write_text("<!-- profile -->\n<!-- /profile -->\n", encoding="utf-8")
+    assert profiling.main(["--callbacks", "20", "--rows", "3", "--page", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").count("\n| ") == 4

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import figures, founding, places, plots, profiling
+from benchmarks import figures, founding, plots, profiling, programs
 from benchmarks.books import Books, Found, compare
 from benchmarks.figures import Figure, Goal, ratio
 from benchmarks.founding import DiskTooSmall
@@ -246,6 +246,22 @@ def test_markdown_and_json_say_the_same(tmp_path: Path) -> None:
     assert figures.markdown([]) == "\n"
 
 
+def test_a_run_writes_into_its_page_between_the_marks_and_again(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text("before\n<!-- run -->\nold\n<!-- /run -->\nafter\n", encoding="utf-8")
+    due = figure(5, name="callbacks, one completion each")
+    for _ in range(2):
+        assert page in Report({}, "made up", figures=[due]).write(tmp_path / "performance")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- run -->\n")
+    assert text.endswith("<!-- /run -->\nafter\n")
+    assert "old" not in text
+    assert text.count("| callbacks, one completion each |  | 5/s |") == 1
+    assert "![rates](performance/rates.png)" in text
+    page.write_text("no marks", encoding="utf-8")
+    assert page not in Report({}, "made up").write(tmp_path / "performance")
+
+
 def test_nothing_is_drawn_of_nothing(tmp_path: Path) -> None:
     assert plots.draw([], tmp_path) == []
 
@@ -270,4 +286,4 @@ def test_of_a_profile_the_start_is_taken_off_and_the_heaviest_come_first() -> No
     assert [row.where for row in rows] == ["<built-in>", "a.py:2 both"]
     assert rows[0] == profiling.Row("<built-in>", 0.75, 1.0, 600_000.0, 600_000.0)
     assert rows[1] == profiling.Row("a.py:2 both", 0.25, 1.0, 200_000.0, 400_000.0)
-    assert profiling._where(str(places.ROOT / "verifier" / "x.py"), 3, "f") == "verifier/x.py:3 f"
+    assert profiling._where(str(programs.ROOT / "verifier" / "x.py"), 3, "f") == "verifier/x.py:3 f"
