@@ -138,5 +138,6 @@ def _roots(
 
 
 def _analyze(connection: Connection) -> None:
-    """What a server that runs for long has done by itself."""
-    connection.execute(text("analyze"))
+    """What a server that runs for long has done by itself; SQLite does nothing by itself."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("analyze"))

@@ -52,7 +52,11 @@ class Running:
 
     def peaks_mb(self) -> tuple[float, ...]:
         """The greatest resident memory that each of its processes had so far, MB, largest first."""
-        found = []
+        return tuple(sorted(self.peaks().values(), reverse=True))
+
+    def peaks(self) -> dict[str, float]:
+        """The same by process id."""
+        found = {}
         for entry, _ in self._stats():
             try:
                 status = (entry / "status").read_text()
@@ -60,8 +64,8 @@ class Running:
                 continue
             fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
             if "VmHWM" in fields:
-                found.append(int(fields["VmHWM"].split()[0]) * 1024 / 1e6)
-        return tuple(sorted(found, reverse=True))
+                found[entry.name] = int(fields["VmHWM"].split()[0]) * 1024 / 1e6
+        return found
 
 
 def _inherited() -> dict[str, str]:
@@ -138,11 +142,13 @@ def watched(arguments: Sequence[str], log: Path, variables: Mapping[str, str] | 
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        program, peaks = Running(started.pid, 0), tuple[float, ...]()
+        program, peaks = Running(started.pid, 0), dict[str, float]()
         while started.poll() is None:
-            peaks = max(peaks, program.peaks_mb(), key=lambda some: some[:1])
+            peaks |= program.peaks()  # a process's peak never sinks
             time.sleep(_LOOK_SECONDS)
         seconds = time.perf_counter() - begun
     after = os.times()
     cpu = after.children_user + after.children_system - children.children_user - children.children_system
-    return Ended(started.returncode, log.read_text(), seconds, cpu, peaks)
+    return Ended(
+        started.returncode, log.read_text(), seconds, cpu, tuple(sorted(peaks.values(), reverse=True))
+    )
