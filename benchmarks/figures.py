@@ -51,7 +51,8 @@ class Figure:
         store: ``sqlite`` or ``postgresql``; empty where none takes part.
         value: in ``unit``; None where it was not measured, and ``note`` says why.
         latency_ms: by the name of the quantile.
-        cpu_us: CPU time of all of the measured program's processes, for one of what is counted.
+        cpu_us: CPU time for one of what is counted: of all of the program's processes, and of the database
+            server where there is one.
         memory_mb: the greatest resident memory of each of its processes so far, largest first.
         statuses: how often each HTTP status came.
         learners: how many the store held; 0 where it does not matter.
@@ -64,7 +65,7 @@ class Figure:
     store: str = ""
     goal: Goal | None = None
     latency_ms: Mapping[str, float] = field(default_factory=dict)
-    cpu_us: float | None = None
+    cpu_us: tuple[float, ...] = ()
     memory_mb: tuple[float, ...] = ()
     statuses: Mapping[int, int] = field(default_factory=dict)
     learners: int = 0
@@ -99,7 +100,7 @@ class Figure:
             "goal": None if self.goal is None else str(self.goal),
             "missed": self.missed,
             "latency_ms": {name: round(value, 2) for name, value in self.latency_ms.items()},
-            "cpu_us": None if self.cpu_us is None else round(self.cpu_us, 1),
+            "cpu_us": [round(one, 1) for one in self.cpu_us],
             "memory_mb": [round(one) for one in self.memory_mb],
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "learners": self.learners,
@@ -137,7 +138,7 @@ _COLUMNS: Final = (
 def _cells(one: Figure) -> tuple[str, ...]:
     name = f"{one.name}, {one.learners:,} learners" if one.learners else one.name
     waits = [f"{one.latency_ms[q]:,.1f}" if q in one.latency_ms else "" for q, _ in QUANTILES]
-    cpu = "" if one.cpu_us is None else f"{one.cpu_us:,.0f}"
+    cpu = " + ".join(f"{each:,.0f}" for each in one.cpu_us)
     memory = " + ".join(f"{each:,.0f}" for each in one.memory_mb)
     return (name, one.store, one.shown, *waits, cpu, memory, one.remark)
 

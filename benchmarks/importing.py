@@ -81,7 +81,7 @@ def _figures(store: str, count: int, few: Ended, whole: Ended) -> list[Figure]:
             NAME,
             count / whole.seconds,
             store=store,
-            cpu_us=whole.cpu_seconds / count * 1e6,
+            cpu_us=(whole.cpu_seconds / count * 1e6,),
             memory_mb=whole.peaks_mb,
             note=f"{count:,} lines",
         ),

@@ -21,8 +21,9 @@ def measure(made: Place, store: str, count: int, connections: int, workers: int)
     """The closed loop, by as many processes as this service has; the people are listed before."""
     port, keys = programs.free_port(), made.keys_of_the_usual()
     with places.database(store, made, "usual") as url:
+        server = places.server_of(url)
         command = ["-m", "benchmarks.usual.serve", str(port), url, str(keys), str(workers)]
-        with programs.running(command, port, made.directory / "usual.log") as program:
+        with programs.running(command, port, made.directory / "usual.log", server=server) as program:
             warming = max(1, count // 20)
             asyncio.run(_listed(port, range(count + warming)))
             requests = [
@@ -30,7 +31,7 @@ def measure(made: Place, store: str, count: int, connections: int, workers: int)
             ]
             asyncio.run(load.closed(port, requests, connections))
             requests = [one.request for one in sending.singles(made, range(count), "usual", PATH)]
-            before = program.cpu_seconds()
+            before = program.cpu()
             outcome = asyncio.run(load.closed(port, requests, connections))
             return Figure(
                 "usual",
@@ -38,7 +39,7 @@ def measure(made: Place, store: str, count: int, connections: int, workers: int)
                 outcome.rate,
                 store=store,
                 latency_ms=latencies(outcome),
-                cpu_us=(program.cpu_seconds() - before) / count * 1e6,
+                cpu_us=(program.cpu() - before).each(count),
                 memory_mb=program.peaks_mb(),
                 statuses=outcome.statuses,
                 note=f"{workers} process{'es' if workers > 1 else ''}",

@@ -67,9 +67,9 @@ def endpoint(made: Place, count: int, connections: int) -> Figure:
     command = ["-m", "benchmarks.bare_endpoint", str(port)]
     with programs.running(command, port, made.directory / "bare.log") as program:
         asyncio.run(load.closed(port, requests[: count // 10], connections))
-        before = program.cpu_seconds()
+        before = program.cpu()
         outcome = asyncio.run(load.closed(port, requests, connections))
-        cpu = (program.cpu_seconds() - before) / count * 1e6
+        cpu = (program.cpu() - before).each(count)
         told = {"latency_ms": latencies(outcome), "cpu_us": cpu, "statuses": outcome.statuses}
         return Figure("limits", ENDPOINT, outcome.rate, memory_mb=program.peaks_mb(), **told)  # type: ignore[arg-type] # members of Figure
 

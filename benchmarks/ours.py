@@ -18,7 +18,7 @@ from benchmarks.figures import Figure, Goal, latencies
 from benchmarks.limits import Sample
 from benchmarks.load import Outcome
 from benchmarks.places import Place
-from benchmarks.programs import Running
+from benchmarks.programs import Cpu, Running
 from benchmarks.sending import People, Sent
 from verifier.settings import Settings
 
@@ -79,14 +79,14 @@ class Bench:
         return Caller(self.session, self.made, self.settings.base_url, client)
 
     def add(
-        self, name: str, value: float | None, cpu: float = 0.0, count: int = 0, **further: object
+        self, name: str, value: float | None, cpu: Cpu | None = None, count: int = 0, **further: object
     ) -> None:
         """Enter a figure.
 
         Args:
             name: what was measured.
             value: per second, or in the unit that is given.
-            cpu: CPU seconds of the service.
+            cpu: of the service and its database server.
             count: what they were spent on.
             further: of ``Figure``.
         """
@@ -95,24 +95,24 @@ class Bench:
             name,
             value,
             store=self.store,
-            cpu_us=cpu / count * 1e6 if count else None,
+            cpu_us=cpu.each(count) if cpu is not None and count else (),
             memory_mb=self.service.peaks_mb(),
             learners=self.learners,
             **further,  # type: ignore[arg-type] # members of Figure
         )
         self.figures.append(made)
 
-    async def send(self, sent: Sequence[Sent], connections: int, rate: float = 0.0) -> tuple[Outcome, float]:
-        """Send all, and enter it in the books: what came of it, and the CPU seconds it took the service."""
+    async def send(self, sent: Sequence[Sent], connections: int, rate: float = 0.0) -> tuple[Outcome, Cpu]:
+        """Send all, and enter it in the books: what came of it, and what it took of the CPU."""
         requests = [one.request for one in sent]
         gc.collect()
-        before = self.service.cpu_seconds()
+        before = self.service.cpu()
         if rate:
             outcome = await load.at_rate(self.service.port, requests, rate, connections)
         else:
             outcome = await load.closed(self.service.port, requests, connections)
         self.books.enter(sent, outcome)
-        return outcome, self.service.cpu_seconds() - before
+        return outcome, self.service.cpu() - before
 
 
 async def callbacks(bench: Bench, serials: Sequence[int], connections: int) -> None:
@@ -144,9 +144,9 @@ async def batched(bench: Bench, serials: Sequence[int]) -> None:
     taken = sum(len(sent[place].numbers) for place in outcome.acknowledged)
     rate = taken / outcome.seconds if outcome.seconds else 0.0
     bench.add(f"completions in batches of {BATCH}", rate, cpu, taken, **told)
-    before = bench.service.cpu_seconds()
+    before = bench.service.cpu()
     waiting, seconds = await calling.drained(bench.url)
-    spent = bench.service.cpu_seconds() - before
+    spent = bench.service.cpu() - before
     if waiting >= FEW_WAIT:
         bench.add("issue: records signed and appended", waiting / seconds, spent, waiting)
     else:
@@ -159,11 +159,11 @@ async def status(bench: Bench, uscc: str, serials: Sequence[int]) -> None:
     """One enterprise asks about its people."""
     caller = bench.caller(ENTERPRISE)
     await caller.status(uscc, serials[:10])
-    before, times, states = bench.service.cpu_seconds(), [], dict[str, int]()
+    before, times, states = bench.service.cpu(), [], dict[str, int]()
     for _ in range(STATUS_ROUNDS):
         seconds, states = await caller.status(uscc, serials)
         times.append(seconds)
-    spent = bench.service.cpu_seconds() - before
+    spent = bench.service.cpu() - before
     told = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     bench.add(
         f"status of {len(serials):,} people of one enterprise",
@@ -182,9 +182,9 @@ async def feed(bench: Bench, after: int = -1) -> None:
     for client, who in ((AUDITOR, "an auditor"), (SUBSIDY, "a subsidy system, disclosures logged")):
         caller = bench.caller(client)
         await caller.page(-1)
-        before = bench.service.cpu_seconds()
+        before = bench.service.cpu()
         seconds, entries, records = await caller.pull(after)
-        spent = bench.service.cpu_seconds() - before
+        spent = bench.service.cpu() - before
         told = {"goal": Goal("≥", 50_000), "note": f"{records:,} records, {entries:,} entries"}
         bench.add(f"records pulled as NDJSON by {who}", records / seconds, spent, records, **told)
 
@@ -206,7 +206,7 @@ async def served(
     if workers > 1:
         serve += ["--workers", str(workers)]
     log = made.directory / f"{settings.data_dir.name}.log"
-    with programs.running(serve, settings.port, log, variables) as service:
+    with programs.running(serve, settings.port, log, variables, places.server_of(url)) as service:
         async with aiohttp.ClientSession() as session:
             yield Bench(made, store, url, settings, service, session, Books())
 

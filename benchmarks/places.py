@@ -144,6 +144,16 @@ async def _settle(url: str, name: str) -> None:
     await engine.dispose()
 
 
+def server_of(url: str) -> int:
+    """Process id of the server behind an address; 0 for SQLite, which has none."""
+    if url.startswith("sqlite"):
+        return 0
+    directory = Path(parse_qs(urlsplit(url).query)["host"][0])
+    # Its socket lies in its data directory, if that path is short enough.
+    found = [path for path in (directory, *directory.glob("*")) if (path / "postmaster.pid").is_file()]
+    return int((found[0] / "postmaster.pid").read_text().split()[0]) if found else 0
+
+
 async def size_of(url: str) -> int:
     """Bytes that a database takes up on the disk."""
     if url.startswith("sqlite"):

@@ -30,25 +30,56 @@ def free_port() -> int:
         return port
 
 
+def _stats() -> Iterator[tuple[Path, list[str]]]:
+    """Every process there is: where it stands, and its ``stat`` from the state on."""
+    for entry in Path("/proc").iterdir():
+        try:
+            yield entry, (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+
+
+def _cpu_seconds(stat: Sequence[str]) -> float:
+    return (int(stat[11]) + int(stat[12])) / _TICKS
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU seconds so far of a program, and of the database server that works for it."""
+
+    program: float
+    server: float = 0.0
+
+    def __sub__(self, before: Cpu) -> Cpu:
+        """What was spent since."""
+        return Cpu(self.program - before.program, self.server - before.server)
+
+    def each(self, count: int) -> tuple[float, ...]:
+        """Microseconds for one of so many: of the program, and of the server if there is one."""
+        return tuple(part / count * 1e6 for part in (self.program, self.server) if part)
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A program in a session of its own, with every process that it started."""
+    """A program in a session of its own, with every process that it started.
+
+    Attributes:
+        server: process id of the database server that it uses; 0 for none.
+    """
 
     pid: int
     port: int
+    server: int = 0
 
-    def _stats(self) -> Iterator[tuple[Path, list[str]]]:
-        for entry in Path("/proc").iterdir():
-            try:
-                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if after_name[3] == str(self.pid):  # the session
-                yield entry, after_name
-
-    def cpu_seconds(self) -> float:
-        """CPU time of all its processes so far."""
-        return sum(int(stat[11]) + int(stat[12]) for _, stat in self._stats()) / _TICKS
+    def cpu(self) -> Cpu:
+        """CPU time of all its processes so far; of the server's, that of those which still run."""
+        program = server = 0.0
+        for entry, stat in _stats():
+            if stat[3] == str(self.pid):  # the session
+                program += _cpu_seconds(stat)
+            elif self.server and str(self.server) in {entry.name, stat[1]}:
+                server += _cpu_seconds(stat)
+        return Cpu(program, server)
 
     def peaks_mb(self) -> tuple[float, ...]:
         """The greatest resident memory that each of its processes had so far, MB, largest first."""
@@ -57,7 +88,9 @@ class Running:
     def peaks(self) -> dict[str, float]:
         """The same by process id."""
         found = {}
-        for entry, _ in self._stats():
+        for entry, stat in _stats():
+            if stat[3] != str(self.pid):
+                continue
             try:
                 status = (entry / "status").read_text()
             except OSError:
@@ -75,7 +108,11 @@ def _inherited() -> dict[str, str]:
 
 @contextmanager
 def running(
-    arguments: Sequence[str], port: int, log: Path, variables: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    port: int,
+    log: Path,
+    variables: Mapping[str, str] | None = None,
+    server: int = 0,
 ) -> Iterator[Running]:
     """A program that listens on a port; ended with everything it started."""
     with log.open("ab") as output:
@@ -90,7 +127,7 @@ def running(
         )
     try:
         _wait_for(port, started, log)
-        yield Running(started.pid, port)
+        yield Running(started.pid, port, server)
     finally:
         started.send_signal(signal.SIGTERM)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks.books import Books, Found, compare
 from benchmarks.figures import Figure, Goal, ratio
 from benchmarks.founding import DiskTooSmall
 from benchmarks.load import BROKEN, Closed, Outcome, Run, request
+from benchmarks.programs import Cpu, Running
 from benchmarks.report import Report
 from benchmarks.sending import MOST_PEOPLE, People, Sent, somebody
 from verifier.settings import Settings
@@ -169,6 +171,16 @@ def test_what_an_import_took_in_is_in_the_books() -> None:
     books = Books()
     books.enter_imported(["n0", "n1"])
     assert any("lost: n0, n1" in one for one in compare(books, Found({}, {}, {}, {})))
+
+
+# --- what it takes
+
+
+def test_what_a_program_spent_is_counted_by_itself_and_its_server_apart() -> None:
+    spent = Cpu(3.0, 0.5) - Cpu(1.0, 0.25)
+    assert spent.each(1000) == (2000.0, 250.0)
+    assert Cpu(1.0).each(10) == (100_000.0,)
+    assert Running(os.getsid(0), 0).cpu().program > 0
 
 
 # --- people
