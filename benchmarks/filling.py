@@ -2,10 +2,10 @@
 
 The rows are those that the service itself writes when enterprises upload rosters: a learner with a data key,
 an identifier under the blind index, a trait, an employment, and the evidence of each under evidence roots of
-the ledger. They are made by the service's own code (``Session.append``, ``Intake.add_facts``, ``Vault``),
-whose statements are recorded instead of executed, and go to the database in bulk: by COPY, or by
-``executemany`` on SQLite. Everything can be opened, found and decided, and ``ledger fsck`` finds nothing.
-The same serials make the same people; keys and salts are drawn from a seed.
+the ledger. They are made by the service's own code (``Intake.add_facts``, ``Vault``, ``ledger.row_digest``),
+recorded instead of executed, and go to the database in bulk: by COPY, or by ``executemany`` on SQLite.
+Everything can be opened, found and decided, and ``ledger fsck`` finds nothing. The same serials
+make the same people; keys and salts are drawn from a seed.
 
 What it leaves out: the people's course histories. Completions, decisions and records are what a run sends.
 """
@@ -13,13 +13,14 @@ What it leaves out: the people's course histories. Completions, decisions and re
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -31,20 +32,21 @@ from typing_extensions import override
 from benchmarks.sending import OF_ONE_EMPLOYER, employer, somebody
 from verifier import keyfiles, traits
 from verifier.identity import resident_id
-from verifier.ledger import evidence_root
+from verifier.ledger import evidence_root, row_digest
 from verifier.model.facts import Category, EmploymentFact, FactId, Source
 from verifier.model.person import Identifier, LearnerId, PersonName, Trait, Uscc
 from verifier.model.rotation import Phase, Turn, Turns
 from verifier.names import person_name
 from verifier.sealing import FieldKeys
 from verifier.store import tables
-from verifier.store.columns import Moment
 from verifier.store.intake import Intake
-from verifier.store.session import plain
+from verifier.store.session import SALT_BYTES
 from verifier.store.vault import Vault
 
 PIECE: Final = 5_000
 """Learners whose evidence, two rows each, comes under one root."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 AT: Final = datetime(2021, 6, 1, tzinfo=UTC)
 START: Final = date(2021, 1, 1)
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -56,14 +58,21 @@ def roster_id(uscc: str) -> str:
 
 
 class _Recorder:
-    """In a connection's place: keeps the rows that would be inserted, by table."""
+    """In a connection's place: the rows that would be inserted, by table."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
 
-    def execute(self, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Keep the rows of an insert."""
-        self.rows[statement.table.name] += rows
+
+def _bound(value: Any) -> Any:
+    """A moment as it is stored, in microseconds since 1970; anything else as it is."""
+    return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
+
+
+def _covered(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that a row's evidence covers."""
+    names = (str(column.name) for column in table.columns if column.name not in tables.NOT_EVIDENCE)
+    return {name: _bound(row.get(name)) for name in names}
 
 
 class _Roster(Intake):
@@ -71,6 +80,7 @@ class _Roster(Intake):
 
     def __init__(self, recorder: _Recorder, vault: Vault, turns: Turns) -> None:
         super().__init__(cast("Connection", recorder), vault)
+        self._recorder = recorder
         self._fixed = turns
 
     @property
@@ -80,7 +90,22 @@ class _Roster(Intake):
 
     @override
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        self.connection.execute(table.insert(), list(rows))
+        self._recorder.rows[table.name] += rows
+
+    @override
+    def append(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.insert_missing(table, rows)
+        for row in rows:
+            salt = self.vault.randbytes(SALT_BYTES)
+            self._recorder.rows["evidence"].append(
+                {
+                    "evidence_id": self.vault.new_id(),
+                    "source_table": table.name,
+                    "source_key": json.dumps([row[column.name] for column in table.primary_key]),
+                    "salt": salt,
+                    "digest": row_digest(salt, str(table.name), _covered(table, row)),
+                }
+            )
 
     @override
     def touch_enterprises(self, uscc: object) -> None:
@@ -176,9 +201,8 @@ def rows_of(keys: FieldKeys, serials: Sequence[int], position: int) -> tuple[Row
 
 def _records(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Any, ...]]:
     names = [column.name for column in table.columns]
-    moments = {column.name for column in table.columns if isinstance(column.type, Moment)}
     for row in rows:
-        yield tuple(plain(row.get(name)) if name in moments else row.get(name) for name in names)
+        yield tuple(_bound(row.get(name)) for name in names)
 
 
 async def copy_in(url: str, rows: Rows) -> None:
