@@ -146,9 +146,14 @@ class Supervisor:
         child.ready, child.started = False, time.monotonic()
         # Nobody is told anything between being there and being able to listen.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        child.pid = os.fork()
-        if not child.pid:
-            self._live(child, before)
+        try:
+            child.pid = os.fork()
+        except OSError as failure:  # no memory, or no more processes: others are still at work
+            log.error("%s cannot be forked: %s", child.name, failure.strerror)  # noqa: TRY400 - all there is to say
+            child.died(child.started)
+        else:
+            if not child.pid:
+                self._live(child, before)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _live(

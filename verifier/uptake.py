@@ -71,9 +71,16 @@ class Uptake:
         Raises:
             ConfigurationError: it cannot be read by this version, or a secret is missing.
         """
-        policies, registers = tx.adoptions("policy"), tx.adoptions("register")
-        found = adopted.standing(self.files, self.forms, policies, registers, self.secret)
-        self.rulebooks.take_up(found.rulebook)
+        in_force = set(tx.in_force().values())
+
+        def adoptions(kind: str) -> Sequence[Adoption]:
+            # What is in force comes last, also where the clocks of those who adopted differ.
+            return sorted(tx.adoptions(kind), key=lambda one: one.digest in in_force)
+
+        policies, registers = adoptions("policy"), adoptions("register")
+        found = adopted.standing(self.files, self.forms, policies, registers, self.secret).rulebook
+        self.rulebooks.take_up(found)
+        log.info("took up what is adopted: register %s", found.register.digest)
 
     def look(self, tx: AdoptedTransaction) -> None:
         """Take up what is adopted, if it is not what this process goes by; errors as ``take_up``."""

@@ -378,6 +378,24 @@ def test_all_of_them_end_with_their_parent_however_that_ends(
         assert "Traceback" not in started.said
 
 
+async def test_told_to_end_in_the_midst_of_traffic_they_answer_what_they_have_begun(
+    tmp_path: Path, variables: dict[str, str], installation: Installation
+) -> None:
+    with process(tmp_path, variables, TWO) as started:
+        made = Many(started, tmp_path, installation, variables, await asyncio.to_thread(started.address))
+        sending, pids = traffic(made, 9), list(children(started.pid))
+        await sending.until(lambda: started.told(signal.SIGTERM), made.address)
+        assert (started.wait(), gone(pids), "Traceback" in started.said) == (0, True, False)
+        async with checking.stored(made.settings) as store:
+            kept = {
+                one.delivery_id
+                for slug in (sending.cvt.slug, sending.xzy.slug)
+                for one in await store.deliveries(slug, attention=False, limit=10_000)
+            }
+    assert set(sending.acknowledged) <= kept <= set(sending.acknowledged) | set(sending.unanswered)
+    assert await checking.findings_of(made.settings) == []
+
+
 def test_what_an_operator_has_to_mend_ends_all_with_its_message(
     tmp_path: Path, variables: dict[str, str], installation: Installation
 ) -> None:

@@ -37,6 +37,15 @@ def fails():
 def wanting():
     return 2
 
+fork, forked = os.fork, []
+
+def no_memory_at_first():
+    forked.append(None)
+    if len(forked) == 2:
+        raise OSError(12, "no memory")
+    return fork()
+
+os.fork = no_memory_at_first
 web = {"dies": dies, "fails": fails, "wanting": wanting}[sys.argv[1]]
 said = lambda: print("listening on nothing", flush=True)
 sys.exit(Supervisor(wires, Child(0, "background", stubborn), [Child(1, "web 1", web)], said).run())
@@ -59,8 +68,9 @@ def test_a_child_that_keeps_dying_is_started_ever_later_and_one_that_stays_is_ki
             assert time.monotonic() < deadline, service.said
             time.sleep(0.02)
         assert service.told(signal.SIGTERM) == 0
-        assert started_again(service)[:6] == [0.0, 0.0, 0.0, 0.1, 0.2, 0.3]
+        assert started_again(service)[:6] == [0.0, 0.0, 0.1, 0.2, 0.3, 0.6]
         assert "background did not end in time and is killed" in service.said
+        assert service.said.count("web 1 cannot be forked: no memory") == 1
         assert service.said.count("listening") == 1
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -137,6 +138,18 @@ async def test_who_only_looks_finds_it_too_and_exchanges_nothing_without_need(sm
     assert (process.register, process.rulebooks.exchanged) == (digest, 1)
     await process.uptake.step(process.store, anew=True)
     assert (process.register, process.rulebooks.exchanged) == (digest, 2)
+
+
+async def test_what_is_in_force_counts_also_where_the_clock_of_whoever_adopted_it_is_behind(
+    small_world: World,
+) -> None:
+    world = small_world
+    await lived(world)
+    process = Process(world)
+    world.now -= timedelta(days=1)
+    digest = await adopt_elsewhere(world)
+    await process.uptake.step(process.store)
+    assert process.register == digest
 
 
 async def test_what_cannot_be_taken_up_is_never_decided_by_and_is_said_until_it_can(
