@@ -135,6 +135,6 @@ def compose(settings: Settings) -> Service:
     work = sides.working(base, issuer_keys, published, metrics, growth.heard)
     services = sides.hearing(base, web_keys(), published, growth, metrics)
     if base.store.database.dialect != "sqlite":  # where no other process could adopt anything
-        base.crew.add("rules", partial(base.uptake.step, base.store))
+        base.crew.add("rules", partial(base.uptake.step, base.store), woken=False)
     services = replace(services, failed=lambda: (*base.crew.failed(), *base.uptake.failures()))
     return Service(base, work.issuer, work.operations, services, files.forms)

@@ -271,7 +271,7 @@ class Installation:
         base = ground(settings, self.files)
         try:
             work = sides.working(base, keys, given_out, Metrics(settings.counters), self._heard)
-            base.crew.add("rules", partial(base.uptake.step, base.store))
+            base.crew.add("rules", partial(base.uptake.step, base.store), woken=False)
             base.crew.add("state", partial(self._state, base))
             await prepare(base)
             fresh = await stand(base)

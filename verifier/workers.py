@@ -25,6 +25,7 @@ class Worker:
     Attributes:
         step: does a bounded piece and says how much that was; 0 when nothing is left.
         needed: whether the service cannot do its work without it.
+        woken: whether it may have to work on what is written here.
         wake: set by whoever wrote something that this worker may have to work on.
         failed: why the worker stopped for good, if it did.
     """
@@ -32,6 +33,7 @@ class Worker:
     name: str
     step: Callable[[], Awaitable[int]]
     needed: bool = True
+    woken: bool = True
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failed: str = ""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -89,9 +91,23 @@ class Crew:
         self._thread = LoopThread("workers")
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def add(self, name: str, step: Callable[[], Coroutine[Any, Any, int]], *, needed: bool = True) -> None:
-        """Take in a worker; one that is not needed may stop for good without anybody having to wait."""
-        self._workers.append(Worker(name, lambda: self._thread.run(step()), needed))
+    def add(
+        self,
+        name: str,
+        step: Callable[[], Coroutine[Any, Any, int]],
+        *,
+        needed: bool = True,
+        woken: bool = True,
+    ) -> None:
+        """Take in a worker.
+
+        Args:
+            name: for the log.
+            step: as of ``Worker``.
+            needed: one that is not may stop for good without anybody having to wait.
+            woken: one that is not looks unasked only, whatever is written.
+        """
+        self._workers.append(Worker(name, lambda: self._thread.run(step()), needed, woken))
 
     def wake(self) -> None:
         """Tell every worker that something was written; from any thread."""
@@ -100,7 +116,8 @@ class Crew:
 
     def _wake(self) -> None:
         for worker in self._workers:
-            worker.wake.set()
+            if worker.woken:
+                worker.wake.set()
 
     def start(self) -> None:
         """Begin to work; called on the loop that answers requests."""

@@ -6,9 +6,7 @@ import asyncio
 import os
 import random
 import re
-import shutil
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -35,12 +33,14 @@ from tests.functional.process import (
 )
 from tests.functional.test_adoption import compromise
 from tests.functional.world import Installation, install
-from verifier.cli import checking, main
+from verifier.cli import checking
 from verifier.cli.operating import ask_service
 from verifier.cli.simulator import ChinaVocationalTraining, NewOccupation, person
 from verifier.keyring.editing import Source
 from verifier.settings import Settings, from_environment
 from verifier.sources import read_register
+
+pytestmark = pytest.mark.untraced
 
 PEOPLE = [person(serial, "阿依古丽") for serial in range(10)]
 
@@ -394,47 +394,3 @@ async def test_told_to_end_in_the_midst_of_traffic_they_answer_what_they_have_be
             }
     assert set(sending.acknowledged) <= kept <= set(sending.acknowledged) | set(sending.unanswered)
     assert await checking.findings_of(made.settings) == []
-
-
-def test_what_an_operator_has_to_mend_ends_all_with_its_message(
-    tmp_path: Path, variables: dict[str, str], installation: Installation
-) -> None:
-    secrets = tmp_path / "secrets"
-    shutil.copytree(installation.secrets_dir, secrets)
-    (secrets / "record.pem").unlink()
-    with process(tmp_path, {**variables, "VERIFIER_SECRETS_DIR": str(secrets)}, TWO) as started:
-        assert started.wait() == 2
-        assert "key_refused [record.pem]" in started.said
-        assert "listening" not in started.said
-        assert "Traceback" not in started.said
-
-
-def test_a_port_that_another_service_shares_is_refused(
-    variables: dict[str, str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with socket.socket() as other:
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        for name, value in {**variables, "VERIFIER_PORT": str(other.getsockname()[1])}.items():
-            monkeypatch.setenv(name, value)
-        assert main(["serve", "--workers", "2"]) == 2
-    assert "host and port" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("workers", "url", "said"), [("2", "", "SQLite"), ("-1", "", "from 0 on"), ("1", "no address", "")]
-)
-def test_what_cannot_be_many_is_refused(
-    tmp_path: Path,
-    installation: Installation,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    workers: str,
-    url: str,
-    said: str,
-) -> None:
-    for name, value in chosen(tmp_path, installation, url).items():
-        monkeypatch.setenv(name, value)
-    assert main(["serve", "--workers", workers]) == 2
-    assert said in capsys.readouterr().err

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.functional.process import eventually, settings
+from tests.functional.process import SERVE, environment, eventually, process, settings
 from tests.functional.test_adoption import compromise
 from tests.functional.world import Installation as Keys
 from tests.functional.world import install, over
@@ -225,3 +227,64 @@ def test_the_doctor_says_that_sqlite_has_one_process(
     told(replace(chosen, database_url=sqlite), monkeypatch, 2)
     assert main(["doctor", "--json"]) == 1
     assert "SQLite has one process" in json.loads(capsys.readouterr().out)["connections"]
+
+
+# --- what cannot start
+
+
+def test_what_an_operator_has_to_mend_ends_all_with_its_message(
+    tmp_path: Path, postgresql: str, keys: Keys
+) -> None:
+    secrets = tmp_path / "secrets"
+    shutil.copytree(keys.secrets_dir, secrets)
+    (secrets / "record.pem").unlink()
+    with process(
+        tmp_path,
+        {
+            **environment(tmp_path, keys),
+            "VERIFIER_DATABASE_URL": postgresql,
+            "VERIFIER_SECRETS_DIR": str(secrets),
+        },
+        (*SERVE, "--workers", "2"),
+    ) as started:
+        assert started.wait() == 2
+        assert "key_refused [record.pem]" in started.said
+        assert "listening" not in started.said
+        assert "Traceback" not in started.said
+
+
+def test_a_port_that_another_service_shares_is_refused(
+    tmp_path: Path, installation: Keys, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = "postgresql+asyncpg://postgres@/nowhere"  # the port comes first
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        for name, value in {
+            **environment(tmp_path, installation),
+            "VERIFIER_DATABASE_URL": nowhere,
+            "VERIFIER_PORT": str(other.getsockname()[1]),
+        }.items():
+            monkeypatch.setenv(name, value)
+        assert main(["serve", "--workers", "2"]) == 2
+    assert "host and port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("workers", "url", "said"),
+    [("2", "", "SQLite"), ("-1", "", "from 0 on"), ("1", "no address", "not a database address")],
+)
+def test_what_cannot_be_many_is_refused(
+    tmp_path: Path,
+    installation: Keys,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    workers: str,
+    url: str,
+    said: str,
+) -> None:
+    for name, value in {**environment(tmp_path, installation), "VERIFIER_DATABASE_URL": url}.items():
+        monkeypatch.setenv(name, value)
+    assert main(["serve", "--workers", workers]) == 2
+    assert said in capsys.readouterr().err
