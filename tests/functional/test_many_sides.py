@@ -20,15 +20,15 @@ import pytest
 from tests.functional.process import SERVE, environment, eventually, process, settings
 from tests.functional.test_adoption import compromise
 from tests.functional.world import Installation as Keys
-from tests.functional.world import install, over
+from tests.functional.world import install
 from verifier import key_rotation, many, workers
 from verifier.cli import main
 from verifier.cli.operating import ask_service
 from verifier.errors import Code, ConfigurationError, Unavailable, VerifierError
-from verifier.ground import read_files
+from verifier.ground import ground, read_files
 from verifier.keyring.editing import Source
 from verifier.many import Installation
-from verifier.parts import web_keys
+from verifier.parts import now, web_keys
 from verifier.published import Purpose
 from verifier.settings import Settings
 from verifier.sources import read_register
@@ -130,12 +130,12 @@ async def test_what_an_operator_changes_in_the_background_the_web_takes_up(
     assert not any(b"PRIVATE" in path.read_bytes() for path in [chosen.given_out])
 
 
-async def test_a_background_that_stopped_shows_at_the_web(chosen: Settings, keys: Keys) -> None:
+async def test_a_background_that_stopped_shows_at_the_web(chosen: Settings) -> None:
     async with both(chosen) as running:
-        world = await over(chosen.database_url, keys)
-        await world.store.issuing(lambda tx: tx.take_over(), write=True)  # another issuer
-        await world.store.operating(lambda tx: tx.announce("adoption", "x", {}, world.now))
-        await world.store.database.close()
+        other = ground(chosen, read_files(chosen))
+        await other.store.issuing(lambda tx: tx.take_over(), write=True)
+        await other.store.operating(lambda tx: tx.announce("adoption", "x", {}, now()))
+        await other.stack.aclose()
 
         async def stopped() -> bool:
             return running.wires.background is State.STOPPED
