@@ -31,6 +31,7 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures import webhooks
 from verifier.signatures.documents import json_object
 from verifier.signatures.steps import Step
@@ -96,6 +97,20 @@ FIELDS: Final = EventFields(
     number=TextField("certificate_number", 64, form=IDENTIFIER),
     reason=TextField("reason", 500),
 )
+# The columns of a table: what stands in ``data`` of a delivery stands there here, too.
+IMPORT_COLUMNS: Final[Mapping[str, str]] = {
+    TYPE.member: f"/{TYPE.member}",
+    OCCURRED_AT.member: f"/{OCCURRED_AT.member}",
+    **{
+        name: f"/{DATA}/{name}"
+        for name in ("certificate", "certificate_number", "holder_name", "id_number", "issuer", "reason")
+    },
+}
+
+
+def _import_body(item: bytes, _name: str) -> ImportBody:
+    """A delivery holds one event: an item is a whole body already."""
+    return ImportBody("application/json", item)
 
 
 class ChinaVocationalTraining:
@@ -105,6 +120,9 @@ class ChinaVocationalTraining:
     name: str = "中国职业培训在线"
     profile: Literal["assumed", "confirmed"] = "assumed"
     accepts: Accepts = Accepts(frozenset({"application/json"}))
+    importing: ImportForm | None = ImportForm(
+        _import_body, IMPORT_COLUMNS, frozenset({TYPE.member, OCCURRED_AT.member})
+    )
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime

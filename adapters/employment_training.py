@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
+from urllib.parse import quote, urlencode
 
 from verifier.errors import CATALOGUE, AdapterError, Code, ConfigurationError, SignatureRejected
 from verifier.model import envelope, fields
@@ -38,7 +39,9 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures import base64url, sorted_parameters
+from verifier.signatures.documents import json_object
 from verifier.signatures.jws import Algorithm, VerificationKey
 from verifier.signatures.sm2 import Sm2PublicKey
 from verifier.signatures.sorted_parameters import Canonical, Keyed, Parameters, Signed, form_parameters
@@ -119,6 +122,26 @@ CANONICAL: Final = Canonical(
     drop_empty=False,
 )
 """With the names that a delivery has besides: what a later version adds is signed like everything else."""
+IMPORT_COLUMNS: Final[Mapping[str, str]] = {
+    name: f"/{name}"
+    for name in (
+        EVENT_TYPE.member,
+        OCCURRED_AT.member,
+        FIELDS.certificate.member,
+        CERTIFICATE_SIGNATURE.member,
+        CERTIFICATE_CHAIN.member,
+        *("cert_no", "user_name", "id_no", "issuer_id", "reason"),
+    )
+}
+
+
+def _import_body(item: bytes, _name: str) -> ImportBody:
+    """The form of a delivery, from an object of its parameters."""
+    parameters = json_object(item)
+    if not all(isinstance(value, str) for value in parameters.values()):
+        raise AdapterError(Code.FIELD_INVALID, "a parameter of a form is a text")
+    body = urlencode(list(parameters.items()), quote_via=quote, safe="")
+    return ImportBody("application/x-www-form-urlencoded", body.encode("ascii"))
 
 
 class EmploymentTraining:
@@ -128,6 +151,9 @@ class EmploymentTraining:
     name: str = "就业创业和职业培训在线"
     profile: Literal["assumed", "confirmed"] = "assumed"
     accepts: Accepts = Accepts(frozenset({"application/x-www-form-urlencoded"}), body_bytes=131_072)
+    importing: ImportForm | None = ImportForm(
+        _import_body, IMPORT_COLUMNS, frozenset({EVENT_TYPE.member, OCCURRED_AT.member})
+    )
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime

@@ -37,8 +37,9 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures import freshness, strict_json, strict_xml, xmldsig
-from verifier.signatures.documents import xml_object
+from verifier.signatures.documents import json_object, xml_object
 from verifier.signatures.jws import VerificationKey
 from verifier.signatures.steps import Step
 from verifier.signatures.strict_xml import StrictRoot
@@ -107,6 +108,30 @@ FIELDS: Final = EventFields(
     reason=TextField("REASON", 500),
     kind=CertificateKind.CMS,
 )
+IMPORT_COLUMNS: Final[Mapping[str, str]] = {
+    name: f"/{name}"
+    for name in (
+        ITEM_ID.member,
+        EVENT_TYPE.member,
+        OCCURRED_AT.member,
+        FIELDS.certificate.member,
+        SIGNATURE.member,
+        *("ZSBH", "AAC003", "AAC044", "AAC002", "FZJG", "REASON"),
+    )
+}
+_ELEMENT_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+def _import_body(item: bytes, name: str) -> ImportBody:
+    """A batch of one item, in UTF-8 and unsigned, from an object of the item's elements."""
+    elements = json_object(item)
+    for element, value in elements.items():
+        if not isinstance(value, str) or _ELEMENT_NAME.fullmatch(element) is None:
+            raise AdapterError(Code.FIELD_INVALID, "an element of an item has a name and a text")
+    inside = "".join(_text(element, value) for element, value in elements.items())
+    message = _element(ROOT, _text(MESSAGE_ID.member, name), _element(ITEMS, _element(ITEM, inside)))
+    content = '<?xml version="1.0" encoding="UTF-8"?>' + message
+    return ImportBody("application/xml; charset=utf-8", content.encode())
 
 
 class NationalPersonnel:
@@ -117,6 +142,9 @@ class NationalPersonnel:
     profile: Literal["assumed", "confirmed"] = "assumed"
     accepts: Accepts = Accepts(
         frozenset({"application/xml", "text/xml"}), charsets=strict_xml.CHARSETS, confined=True
+    )
+    importing: ImportForm | None = ImportForm(
+        _import_body, IMPORT_COLUMNS, frozenset({ITEM_ID.member, EVENT_TYPE.member, OCCURRED_AT.member})
     )
 
     def authenticate(

@@ -31,6 +31,7 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, EventFields, MomentField, TextField
 from verifier.model.time import TimeFormat
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures import gateway
 from verifier.signatures.documents import json_object
 from verifier.signatures.hmac import hmac_sha256
@@ -93,6 +94,23 @@ FIELDS: Final = EventFields(
     reason=TextField("reason", 500),
     kind=CertificateKind.JWS_X5C,
 )
+IMPORT_COLUMNS: Final[Mapping[str, str]] = {
+    name: f"/{name}"
+    for name in (
+        ITEM_ID.member,
+        EVENT_TYPE.member,
+        OCCURRED_AT.member,
+        *("certificate", "zsbh", "xm", "zjhm", "fzjg", "reason"),
+    )
+}
+
+
+def _import_body(item: bytes, name: str) -> ImportBody:
+    """A batch as it is; an item alone as a batch of one, its own bytes untouched."""
+    if ITEMS in json_object(item):
+        return ImportBody("application/json", item)
+    head = f'{{"{MESSAGE_ID.member}":"{name}","{ITEMS}":['.encode()
+    return ImportBody("application/json", head + item + b"]}")
 
 
 class NewOccupation:
@@ -102,6 +120,9 @@ class NewOccupation:
     name: str = "新职业学习平台"
     profile: Literal["assumed", "confirmed"] = "assumed"
     accepts: Accepts = Accepts(frozenset({"application/json"}))
+    importing: ImportForm | None = ImportForm(
+        _import_body, IMPORT_COLUMNS, frozenset({ITEM_ID.member, EVENT_TYPE.member, OCCURRED_AT.member})
+    )
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime

@@ -38,6 +38,7 @@ from verifier.model.delivery import (
 )
 from verifier.model.fields import IDENTIFIER, MomentField, TextField
 from verifier.model.time import TimeFormat
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures import multipart, strict_json, xapi
 from verifier.signatures.multipart import Part
 from verifier.signatures.steps import Step
@@ -157,6 +158,10 @@ _BY_PUT: Final = "put:"
 """How ``verifier.preparing`` begins the name of a delivery that was PUT."""
 
 
+def _import_body(item: bytes, name: str) -> ImportBody:
+    return ImportBody(*xapi.pack_line(item, f"import-{name[:32]}"))
+
+
 class SkillMaster:
     """技能大师在线培训."""
 
@@ -168,6 +173,9 @@ class SkillMaster:
         routes=frozenset({("POST", "/statements"), ("PUT", "/statements")}),
         body_bytes=2_097_152,
         bearer=True,
+    )
+    importing: ImportForm | None = ImportForm(
+        _import_body, {name: f"/{name}" for name in xapi.LINE}, frozenset({xapi.STATEMENT})
     )
 
     def authenticate(

@@ -46,6 +46,7 @@ from verifier.store.columns import Moment, metadata
 from verifier.store.engine import Database
 from verifier.store.intake import Intake
 from verifier.store.schema import upgrade
+from verifier.store.tables_importing import COUNTED
 from verifier.store.vault import Vault
 
 COVERED: Final = tuple(
@@ -133,7 +134,7 @@ async def about_people(world: World, *people: Person) -> None:
 
 
 def further(tx: Intake, world: World) -> None:
-    """Rows that come about by rarer ways: a reading, documents, signals with a closing."""
+    """Rows that come about by rarer ways: a reading, documents, signals with a closing, files taken in."""
     outcome = DeliveryOutcome(DeliveryId("d"), DeliveryState.ACCEPTED, ())
     for serial in range(2):
         row = {"platform": "p", "delivery_id": f"d{serial}", "reading": 1, "cause": "c", "attention": 0}
@@ -156,6 +157,13 @@ def further(tx: Intake, world: World) -> None:
         key, sealed = tx.vault.seal_apart("signal_closings.sealed_key", *place, b"reason")
         closing = {"signal_id": f"s{serial}", "outcome": "noted", "operator": "o", "closed_at": world.now}
         tx.append(tables.signal_closings, [{**closing, "sealed_reason": sealed, "sealed_key": key}])
+        imported: dict[str, Any] = {
+            "import_id": f"i{serial}",
+            "platform": "p",
+            "file_digest": f"{serial}" * 64,
+        }
+        imported |= {name: number + serial for number, name in enumerate(COUNTED)}
+        tx.append(tables.imports, [{**imported, "operator": "o", "recorded_at": world.now}])
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,11 @@ class Code(StrEnum):
     KEEP_TERM_NOT_CONFIGURED = "keep_term_not_configured"
     BODY_NOT_KEPT = "body_not_kept"
     COPY_REFUSED = "copy_refused"
+    # files that are taken in
+    IMPORT_REFUSED = "import_refused"
+    IMPORT_FILE_UNREADABLE = "import_file_unreadable"
+    IMPORT_FILE_CHANGED = "import_file_changed"
+    IMPORT_LINE_TRUNCATED = "import_line_truncated"
     # ledger
     LEDGER_HEAD_MOVED = "ledger_head_moved"
     LEDGER_FORK_REFUSED = "ledger_fork_refused"
@@ -334,6 +339,10 @@ CATALOGUE: dict[Code, Explanation] = {
     Code.KEEP_TERM_NOT_CONFIGURED: _said(_O, "此人有申领或支付记录，而保存年限尚未配置；请由主管部门确定后设置 VERIFIER_ERASURE_KEEP_YEARS。", "Money was asked for or paid, and for how many years that is kept is not configured: have the bureau decide and set VERIFIER_ERASURE_KEEP_YEARS."),
     Code.BODY_NOT_KEPT: _said(_O, "该投递的原文已不再保留，无法重读；请平台重新推送。", "The delivery's raw body is no longer kept, so it cannot be read again: ask the platform to push it anew."),
     Code.COPY_REFUSED: _said(_O, "数据库搬迁被拒绝，请按提示处理；目标库未搬完之前不能使用。", "The move of the database is refused, see the reason; the target cannot be used before it is complete."),
+    Code.IMPORT_REFUSED: _said(_O, "该平台不能以此种文件导入；可用的文件种类与列见该平台的文档。", "This platform's items cannot be imported from such a file: its page lists the kinds of file and the columns."),
+    Code.IMPORT_FILE_UNREADABLE: _said(_O, "文件不存在、为空、不是普通文件或无权读写（含错误清单），未导入任何内容。", "The file is missing, empty, no regular file, or it (or its side file of errors) may not be read or written; nothing was imported."),
+    Code.IMPORT_FILE_CHANGED: _said(_O, "文件在导入期间被改动；已导入的行仍然有效。请用不再变化的副本重新导入。", "The file changed while it was imported; the lines that were taken in stand. Import a copy that nobody writes to."),
+    Code.IMPORT_LINE_TRUNCATED: _said(_O, "文件在此行中间结束，可能未传完；请核对后重新传送并导入。", "The file ends within this line and may be incomplete: transfer it again, then import it."),
     Code.LEDGER_HEAD_MOVED: _said(_O, "账本头已被其他签发进程推进，本次结果作废重做。", "Another issuer moved the ledger's head: this attempt is discarded and done again."),
     Code.LEDGER_FORK_REFUSED: _said(_O, "账本与库外保存的检查点不一致，拒绝继续签发，请先查明数据库是否被恢复或改动。", "The ledger does not agree with the checkpoint kept outside the database: find out whether it was restored or altered."),
     Code.RECORD_INVALID: _said(_O, "记录、证明或检查点未通过核验。", "The record, proof or checkpoint does not check out."),

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from adapters.declared.answers import Answers
 from adapters.declared.message import Mapped
 from adapters.declared.places import Place, Text, pointer
-from adapters.declared.schemes import Carrier, Scheme
+from adapters.declared.schemes import Carrier, JsonBody, Scheme
 from verifier.errors import AdapterError, Code, SignatureRejected
 from verifier.model import fields
 from verifier.model.delivery import (
@@ -26,6 +26,7 @@ from verifier.model.delivery import (
     PlatformSlug,
     UnreadableItem,
 )
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures import strict_json
 from verifier.signatures.hmac import hmac_sha256
 from verifier.signatures.transport import TransportKey
@@ -78,6 +79,22 @@ class DeclaredPlatform:
         """The words of the platform that say what an item is, roots among them."""
         mapped = self.declaration.mapped
         return {**mapped.words.kinds, **mapped.items.roots}
+
+    @property
+    def importing(self) -> ImportForm | None:
+        """One JSON body a line; None where the body is another, which says nothing without its proof."""
+        return ImportForm(self._import_body) if isinstance(self.declaration.carrier, JsonBody) else None
+
+    def _import_body(self, item: bytes, _name: str) -> ImportBody:
+        """A body as it is, in the charset that the profile declares."""
+        carrier = self.declaration.carrier
+        assert isinstance(carrier, JsonBody)
+        if carrier.charset != "utf-8":
+            try:
+                item = item.decode().encode(carrier.charset)
+            except UnicodeError:
+                raise AdapterError(Code.CHARSET_REFUSED, "not in the platform's charset") from None
+        return ImportBody(min(self.accepts.content_types), item)
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime

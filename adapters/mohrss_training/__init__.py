@@ -27,6 +27,7 @@ from verifier.model.delivery import (
     PlatformSlug,
     UnreadableItem,
 )
+from verifier.ports.importing import ImportBody, ImportForm
 from verifier.signatures.transport import TransportKey
 
 EVENTS: Final = message.EVENTS
@@ -36,6 +37,11 @@ MAX_BODY_BYTES: Final = 8 * 1024 * 1024
 """A PDF of 4 MiB is 5.6 MB in base64."""
 
 
+def _import_body(item: bytes, _name: str) -> ImportBody:
+    """A batch as it is: its root keys alone say what its items are, and it may bring the files they name."""
+    return ImportBody("application/json", item)
+
+
 class MohrssTraining:
     """人力资源社会保障部培训网."""
 
@@ -43,6 +49,8 @@ class MohrssTraining:
     name: str = "人力资源社会保障部培训网"
     profile: Literal["assumed", "confirmed"] = "assumed"
     accepts: Accepts = Accepts(frozenset({"application/json"}), body_bytes=MAX_BODY_BYTES, confined=True)
+    # No columns: a PDF fits into no cell.
+    importing: ImportForm | None = ImportForm(_import_body)
 
     def authenticate(
         self, callback: Callback, keys: Sequence[TransportKey], now: datetime

@@ -94,6 +94,10 @@ NUMBERS: Final[Mapping[Code, int]] = {
     Code.CURSOR_AHEAD: 904,
     Code.KIND_UNKNOWN: 905,
     Code.COPY_REFUSED: 906,
+    Code.IMPORT_REFUSED: 907,
+    Code.IMPORT_FILE_UNREADABLE: 908,
+    Code.IMPORT_FILE_CHANGED: 909,
+    Code.IMPORT_LINE_TRUNCATED: 910,
     # configuration
     Code.CONFIGURATION_INVALID: 1001,
     Code.KEY_REFUSED: 1002,

@@ -21,6 +21,7 @@ from verifier.cli import (
     exporting,
     files,
     following,
+    importing,
     keeping,
     keys,
     operating,
@@ -131,6 +132,11 @@ def _operating(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     templates.declare(groups["enterprises"])
     files.declare(commands, groups["claims"])
     exporting.declare(groups["learner"])
+    importing.declare(
+        commands.add_parser(
+            "import", help="从文件收录平台存量，规则与回调相同 · take in a platform's back-log from a file"
+        )
+    )
     reconciling.declare(
         commands.add_parser(
             "reconcile",

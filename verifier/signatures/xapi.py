@@ -14,9 +14,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from verifier.errors import AdapterError, Code
+from verifier.errors import AdapterError, Code, RequestRejected
+from verifier.model import fields
 from verifier.model.time import TimeFormat, parse_moment
 from verifier.signatures import strict_json
+from verifier.signatures.documents import json_object
 from verifier.signatures.multipart import Part
 
 USAGE: Final = "http://adlnet.gov/expapi/attachments/signature"
@@ -61,6 +63,55 @@ def unpack(parts: Sequence[Part]) -> tuple[bytes, Mapping[str, Part]]:
         if digest is not None and digest(part.content).hexdigest() == name:
             attachments[name] = part
     return statements.content, attachments
+
+
+STATEMENT: Final = "statement"
+SIGNATURE: Final = "signature"
+LINE: Final = (STATEMENT, SIGNATURE)
+"""The members of a line that holds a statement beside its signature, and the columns of a table of them."""
+
+
+def pack_line(line: bytes, boundary: str) -> tuple[str, bytes]:
+    """A line of a file as a body: the inverse of ``unpack``.
+
+    Args:
+        line: a statement, or several, which are a body as they are; or an object with the members of
+            ``LINE``, where the statement may also be written as a text, since a cell holds nothing else.
+        boundary: 1 to 70 letters, digits and hyphens that stand in neither.
+
+    Returns:
+        The content type, and the body.
+
+    Raises:
+        AdapterError: it is no such line.
+    """
+    try:
+        value = strict_json.loads(line, max_bytes=len(line))
+    except RequestRejected as error:
+        raise AdapterError(detail="not strict JSON", pointer=error.pointer) from None
+    if not isinstance(value, dict) or STATEMENT not in value:
+        return "application/json", line
+    given, signature = value[STATEMENT], value.get(SIGNATURE, "")
+    statement = json_object(given.encode()) if isinstance(given, str) else fields.members(given, "")
+    content = strict_json.canonical(dict(statement))
+    if not signature:
+        return "application/json", content
+    if not isinstance(signature, str):
+        raise AdapterError(Code.FIELD_INVALID, "a signature is a text", pointer=f"/{SIGNATURE}")
+    return f"multipart/mixed; boundary={boundary}", _packed(
+        content, signature.encode(), boundary.encode("ascii")
+    )
+
+
+def _packed(statement: bytes, signature: bytes, boundary: bytes) -> bytes:
+    digest = hashlib.sha256(signature).hexdigest()
+    about = (
+        f"Content-Type: {MEDIA_TYPE}\r\nContent-Transfer-Encoding: binary\r\nX-Experience-API-Hash: {digest}"
+    )
+    parts = (b"Content-Type: application/json\r\n\r\n" + statement, about.encode() + b"\r\n\r\n" + signature)
+    return (
+        b"".join(b"--" + boundary + b"\r\n" + part + b"\r\n" for part in parts) + b"--" + boundary + b"--\r\n"
+    )
 
 
 def signature_of(statement: Mapping[str, Any], attachments: Mapping[str, Part], pointer: str) -> str:

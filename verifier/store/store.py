@@ -20,6 +20,7 @@ from verifier.ports.claims import AccountTransaction, ClaimTransaction
 from verifier.ports.counting import CountingTransaction
 from verifier.ports.erasing import ErasingTransaction, RetainingTransaction
 from verifier.ports.identities import IdentityTransaction, ReportTransaction
+from verifier.ports.importing import ImportTransaction
 from verifier.ports.intake import (
     IntakeTransaction,
     RosterTransaction,
@@ -51,6 +52,7 @@ from verifier.store.engine import Database
 from verifier.store.erasing import Erasing
 from verifier.store.finding import Looking
 from verifier.store.identities import Identities
+from verifier.store.importing import Importing
 from verifier.store.intake import Intake, Roster
 from verifier.store.issuing import Issuing
 from verifier.store.listing import Listing
@@ -150,6 +152,10 @@ class Store:
     async def intake(self, work: Callable[[IntakeTransaction], T]) -> T:
         """A transaction of the pipeline."""
         return await self.write(Intake, work)
+
+    async def importing(self, work: Callable[[ImportTransaction], T]) -> T:
+        """A transaction of an import."""
+        return await self.write(Importing, work)
 
     async def evaluating(self, work: Callable[[SweepingTransaction], T]) -> T:
         """A transaction of the evaluator; it looks unasked, so one without result wakes nobody."""

@@ -2,11 +2,12 @@
 
 Rows of ``APPEND_ONLY`` tables are never updated; each has a row in ``evidence`` whose salted digest goes
 under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``outbox``, ``ledger_head``,
-``own_items``, ``waiting``, ``in_force``, ``account_months``, ``merged``, ``traits``, ``rotations`` and the
-``touched`` counters are working state: they can be derived again from the rest. ``failures`` is what callers
-who proved nothing made us write: bounded, and no evidence of anything. What the issuer writes is in
-``tables_issuing``, what is said to reviewers in ``tables_signals``, who is paid for what in
-``tables_claims``, what erasure and retention need in ``tables_erasing``.
+``own_items``, ``waiting``, ``in_force``, ``account_months``, ``merged``, ``traits``, ``rotations``,
+``import_progress`` and the ``touched`` counters are working state: they can be derived again from the rest.
+``failures`` is what callers who proved nothing made us write: bounded, and no evidence of anything. What the
+issuer writes is in ``tables_issuing``, what is said to reviewers in ``tables_signals``, who is paid for what
+in ``tables_claims``, what erasure and retention need in ``tables_erasing``, which files of back-log were
+taken in in ``tables_importing``.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from verifier.store.columns import HASH, ID, Moment, metadata
 from verifier.store.tables_claims import account_months, claim_terms, claims, freezes
 from verifier.store.tables_counting import questions
 from verifier.store.tables_erasing import erasures
+from verifier.store.tables_importing import import_progress, imports
 from verifier.store.tables_issuing import (
     cosignatures,
     entries,
@@ -52,6 +54,8 @@ __all__ = [
     "entries",
     "evidence",
     "freezes",
+    "import_progress",
+    "imports",
     "ledger_head",
     "metadata",
     "nodes",
@@ -385,6 +389,7 @@ APPEND_ONLY: dict[str, Table] = {
         clients,
         disclosures,
         erasures,
+        imports,
         signals,
         signal_closings,
     )
