@@ -35,7 +35,7 @@ from verifier.ports.importing import ImportSource, ImportTransaction, Progress
 log = logging.getLogger("verifier.import_run")
 
 T = TypeVar("T")
-BATCH: Final = 250
+BATCH: Final = 500
 """Lines that share a transaction."""
 BATCH_BYTES: Final = 1024 * 1024
 """What a group weighs at most, unless it is a single line."""

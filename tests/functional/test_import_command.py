@@ -31,6 +31,7 @@ from verifier.cli.simulator import ChinaVocationalTraining
 from verifier.errors import Code, RequestRejected
 from verifier.import_file import Line
 from verifier.ports.importing import Counts, Progress
+from verifier.settings import from_environment
 
 
 @dataclass(frozen=True)
@@ -301,3 +302,31 @@ def test_elsewhere_a_line_now_and_then_says_it(
     with importing._progress(0, quiet=True) as told:
         told(progress(5))
     assert capsys.readouterr().err == ""
+
+
+# beside a service, where the database admits several processes
+
+
+def test_on_postgresql_it_runs_beside_a_service_which_issues_what_was_taken_in(
+    tmp_path: Path, installation: Installation, postgresql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = environment(tmp_path, installation) | {"VERIFIER_DATABASE_URL": postgresql}
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    path = tmp_path / "backlog.ndjson"
+    sender = ChinaVocationalTraining(installation.sandbox)
+    simulator_imports.write_ndjson(path, simulator_imports.completions(sender, 3))
+
+    async def beside() -> tuple[int, int]:
+        async with running(from_environment(chosen)) as (service, _):
+            status = await asyncio.to_thread(cli.main, ["import", CVT, str(path), "--json", "--workers", "1"])
+            issued = 0
+            while not issued:
+                entries, _ = await service.store.feed(-1, 100)
+                issued = sum(entry.record is not None for entry in entries)
+                await asyncio.sleep(0.05)
+            return status, issued
+
+    status, issued = asyncio.run(asyncio.wait_for(beside(), 30))
+    assert status == 0
+    assert issued > 0
