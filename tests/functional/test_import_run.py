@@ -21,7 +21,14 @@ from tests.functional.world import FACTORY, World
 from verifier import pipeline
 from verifier.cli.simulator import Person, person
 from verifier.cli.simulator_documents import MohrssTraining
-from verifier.errors import Code, ConfigurationError, Conflict, RequestRejected, VerifierError
+from verifier.errors import (
+    Code,
+    ConfigurationError,
+    Conflict,
+    RequestRejected,
+    Unavailable,
+    VerifierError,
+)
 from verifier.import_run import ImportRun
 from verifier.import_source import ErrorsFile
 from verifier.keyring import Register
@@ -452,11 +459,11 @@ async def test_no_more_groups_are_prepared_ahead_than_the_bound_says(
     most, ahead = 0, 0
     write = ImportRun._write
 
-    async def written(run: ImportRun, readied: Any, rulebook: Any) -> None:
+    async def written(run: ImportRun, readied: Any, rulebook: Any) -> bool:
         nonlocal most, ahead
         ahead = max(ahead, run.ahead)
         most = max(most, len(small.seen) - run.progress.position)
-        await write(run, readied, rulebook)
+        return await write(run, readied, rulebook)
 
     monkeypatch.setattr(ImportRun, "_write", written)
     path = small.write([{}] * 300)
@@ -492,3 +499,36 @@ async def test_a_record_finds_its_document_in_the_same_line_in_an_earlier_one_an
     [said] = small.errors(path)
     assert (said["line"], said["state"], said["code"]) == (4, "waiting", "document_missing")
     assert base64.b64encode(files[0]).decode()[:20] not in small.errors_of(path).read_text()
+
+
+async def test_a_rulebook_that_keeps_changing_ends_the_import(small: Importer) -> None:
+    world = small.world
+    await world.adopt()
+    await world.sql("update in_force set digest = :digest where name = 'register'", digest="c" * 64)
+    with pytest.raises(Unavailable) as refused:
+        await small.take(small.write(items(world, 1)))
+    assert refused.value.code is Code.OVERLOADED
+    assert await world.sql("select count(*) from deliveries") == [(0,)]
+
+
+def test_a_side_file_that_cannot_be_written_ends_the_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = ErrorsFile(tmp_path / "side")
+    with pytest.raises(ConfigurationError) as refused:
+        held.put(7, b"behind what was cut away")
+    assert refused.value.code is Code.IMPORT_FILE_UNREADABLE
+
+    def full(*_: object) -> int:
+        raise OSError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with pytest.raises(ConfigurationError) as refused:
+            held.put(0, b"x")
+    assert refused.value.code is Code.IMPORT_FILE_UNREADABLE
+    held.put(0, b"one\n")
+    held.put(4, b"two\n")
+    held.put(4, b"2\n")
+    assert (tmp_path / "side").read_bytes() == b"one\n2\n"
+    assert held.close()

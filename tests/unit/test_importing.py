@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from adapters import ADAPTERS
+from adapters import ADAPTERS, named
 from adapters.declared import DeclaredPlatform
 from tests.platforms.profiles import declared
 from tests.platforms.senders import CERTIFICATE_KEY, KID, START, compact_jws, encode, trust
@@ -25,7 +25,7 @@ from verifier.model.delivery import (
     ItemOutcome,
     ItemState,
 )
-from verifier.ports.importing import Counts, ImportSource
+from verifier.ports.importing import Counts, Importable, ImportSource
 from verifier.preparing import ProvenItem, RevokedItem
 from verifier.signatures.jws import Algorithm, VerificationKey
 
@@ -250,6 +250,24 @@ def test_a_line_that_swallowed_others_reaches_to_the_last_of_them() -> None:
 
 
 # adapters
+
+
+@pytest.mark.parametrize(
+    ("slug", "given"),
+    [
+        ("employment_training", {"cert_no": 7}),
+        ("national_personnel", {"ZSBH": 7}),
+        ("national_personnel", {"a b": "x"}),
+        ("skill_master", {"statement": {}, "signature": 7}),
+        ("skill_master", {"statement": 7}),
+    ],
+)
+def test_what_a_body_could_not_hold_is_refused_before_it_is_read(slug: str, given: dict[str, Any]) -> None:
+    adapter = named(ADAPTERS)[slug]
+    assert isinstance(adapter, Importable)
+    assert adapter.importing is not None
+    with pytest.raises(AdapterError):
+        adapter.importing.pack(encode(given), "x")
 
 
 def tokens() -> DeclaredPlatform:
