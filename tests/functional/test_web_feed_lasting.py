@@ -225,7 +225,7 @@ async def test_a_long_answer_is_read_page_by_page_and_stands_on_one_checkpoint()
 
 
 async def test_what_fails_within_an_answer_leaves_it_without_an_end() -> None:
-    async with feeding(1000) as served:
+    async with feeding(2000) as served:
         really = served.reading.feed
 
         async def fails(
@@ -237,7 +237,7 @@ async def test_what_fails_within_an_answer_leaves_it_without_an_end() -> None:
 
         served.reading.feed = fails  # type: ignore[method-assign] # the database goes away within an answer
         with pytest.raises(aiohttp.ClientPayloadError):
-            await served.call("GET", "/v1/feed?limit=1000", client="aud", headers=LINES)
+            await served.call("GET", "/v1/feed?limit=2000", client="aud", headers=LINES)
         assert at_rest(served)
 
 

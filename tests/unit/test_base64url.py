@@ -27,6 +27,13 @@ def decoded(text: str) -> bytes | None:
         return None
 
 
+@given(st.binary(max_size=400), st.integers(1, 40))
+def test_what_is_long_is_encoded_alike(data: bytes, thirds: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base64url, "_PIECE", 3 * thirds)
+        assert base64url.encode(data) == base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 @given(st.binary(max_size=64))
 def test_what_is_encoded_is_decoded_again(data: bytes) -> None:
     assert base64url.decode(base64url.encode(data)) == data

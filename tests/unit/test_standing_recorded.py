@@ -77,12 +77,13 @@ def reason(clause: dict[str, Any]) -> Reason:
     )
 
 
+MET = {"answer": "met", "why": "w"}
 ALIKE = {
     "clause": "c",
     "revision": 1,
     "title": "t",
     "citation": "z",
-    "outcome": {"answer": "met", "why": "w"},
+    "outcome": MET,
 }
 
 

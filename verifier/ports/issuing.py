@@ -40,7 +40,8 @@ class Issuable:
     """A decision with what its record discloses.
 
     Attributes:
-        trace: what a record says of the stored trace: ``clauses``, ``pins`` and ``not_evaluated``.
+        trace: what a record says of the stored trace: ``clauses``, ``pins`` and ``not_evaluated``. The
+            clauses may come as they are written (``record.Clauses``).
         disclosures: personal claims by name, to be disclosed selectively; empty after erasure.
         standard: the amount that is configured for the month: ``amount_fen``, ``currency``, ``reference``
             and the table's ``digest``; None where none is.

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, exists, func, select, tuple_, update
 
@@ -53,6 +53,7 @@ _NEWEST = select(tables.decisions).where(
         .group_by(_DECISIONS.learner_id)
     ),
 )
+_HELD_BY: Final = ("decision_id", "issuer", "number_scope", "number", "uscc")
 
 
 def _holder(new: NewDecision) -> dict[str, Any]:
@@ -75,6 +76,25 @@ def _of_employers(
     employers = {fact.uscc for fact in known if isinstance(fact, EmploymentFact)}
     found = [fact for uscc in employers for fact in organisations.get(uscc, ())]
     return sorted(found, key=lambda fact: fact.fact_id)
+
+
+_KEEP: Final = (
+    update(tables.slots)
+    .where(
+        tables.slots.c.learner_id == bindparam("whose"), tables.slots.c.entitlement == bindparam("of_what")
+    )
+    .values({name: bindparam(f"new_{name}") for name in _HELD_BY})
+)
+"""Lets a month be held by the newest decision that grants it."""
+
+
+def _keeping(new: NewDecision, state: str, claim: str | None) -> dict[str, Any]:
+    """What a month that is held is held by from now on; empty where it is not simply kept."""
+    holder = _holder(new)
+    if not holder or (state == CLAWBACK and claim is not None):
+        return {}
+    named = {f"new_{name}": value for name, value in holder.items()}
+    return {**named, "whose": new.learner_id, "of_what": new.entitlement}
 
 
 def _given(new: NewDecision) -> list[dict[str, Any]]:
@@ -270,16 +290,20 @@ class Deciding(Persons):
         held = self._slots({new.learner_id for new in decisions})
         announced: list[tuple[str, str, Mapping[str, Any]]] = []
         fresh: list[dict[str, Any]] = []
+        kept: list[dict[str, Any]] = []
         for new in decisions:
             announced.append(("decision", new.decision_id, {}))
             before = held.get((new.learner_id, new.entitlement))
             if before is None:
                 fresh += _given(new)
+            elif keeps := _keeping(new, *before):
+                kept.append(keeps)
             else:
                 announced += self._move_slot(new, *before)
-        if fresh:
-            # One call for all of them: most decisions are somebody's first.
-            self.connection.execute(tables.slots.insert(), fresh)
+        # One call for all of them: most decisions are somebody's first, and a sweep takes thousands anew.
+        for statement, several in ((_KEEP, kept), (tables.slots.insert(), fresh)):
+            if several:
+                self.connection.execute(statement, several)
         if decisions:
             self.announce_all(announced, decisions[0].decided_at)
 
@@ -291,13 +315,10 @@ class Deciding(Persons):
     def _move_slot(
         self, new: NewDecision, state: str, claim: str | None
     ) -> list[tuple[str, str, Mapping[str, Any]]]:
-        """Keep, free or call back a month that is held; what must be announced of it."""
+        """Take up again, free or call back a month that is held; what must be announced of it."""
         slots = tables.slots
         mine = and_(slots.c.learner_id == new.learner_id, slots.c.entitlement == new.entitlement)
-        if holder := _holder(new):
-            if state != CLAWBACK or claim is None:
-                self.connection.execute(update(slots).where(mine).values(**holder))
-                return []
+        if (holder := _holder(new)) and claim is not None:
             # The same grant again before its money came back: what is claimed or paid is so once more.
             before = PAID if self._is_paid(claim) else CLAIMED
             self.connection.execute(update(slots).where(mine).values(**holder, state=before))

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Column, Table, and_, bindparam, delete, func, select, tuple_, update
-from typing_extensions import TypedDict
 
 from verifier.errors import Code, LedgerRefused
 from verifier.model.decision import DecisionId, Entitlement, State
@@ -17,26 +16,19 @@ from verifier.model.facts import AdmissionFact, FactKind
 from verifier.model.person import LearnerId, Uscc
 from verifier.model.standards import CURRENCY, Standards
 from verifier.ports.issuing import Batch, Head, Issuable, IssuedRecord, NewRecord, OutboxItem
+from verifier.record import clauses
 from verifier.store import tables
 from verifier.store.deciding import Deciding
 from verifier.store.session import chunks
+from verifier.traces import without_facts
 
 HEAD = "ledger"
 
 
-class _Clause(TypedDict, total=False):
-    """What of a clause a record says; its facts stay behind."""
+class _Trace(msgspec.Struct):
+    """What of a trace a record says. Reading no more than that takes a tenth of the time."""
 
-    clause: str
-    revision: int
-    citation: str
-    outcome: dict[str, Any]
-
-
-class _Trace(TypedDict):
-    """What of a trace a record says. Reading no more than that takes half the time."""
-
-    clauses: list[_Clause]
+    clauses: msgspec.Raw
     pins: dict[str, str]
     not_evaluated: list[str]
 
@@ -86,6 +78,7 @@ def _issuable(
     previous: IssuedRecord | None,
     standards: Standards | None,
 ) -> Issuable:
+    trace = _TRACES.decode(row["trace"])
     return Issuable(
         decision_id=DecisionId(row["decision_id"]),
         learner_id=LearnerId(row["learner_id"]),
@@ -97,7 +90,11 @@ def _issuable(
         month=row["month"],
         uscc=Uscc(row["uscc"]) if row["uscc"] else None,
         dispatched_by=Uscc(row["dispatched_by"]) if row["dispatched_by"] else None,
-        trace=_TRACES.decode(row["trace"]),
+        trace={
+            "clauses": clauses(without_facts(bytes(trace.clauses))),
+            "pins": trace.pins,
+            "not_evaluated": trace.not_evaluated,
+        },
         disclosures={name: value for name, value in disclosed.items() if value},
         previous=previous,
         standard=_standard(standards, row["entitlement"], row["office"], row["month"]),
