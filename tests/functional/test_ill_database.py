@@ -12,8 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import psutil  # type: ignore[import-untyped] # comes with the server; its types are not installed
 import pytest
@@ -22,8 +25,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from tests.functional import world as worlds
 from tests.functional.conftest import PostgreSQL
+from tests.functional.process import running, settings
 from tests.functional.world import World
-from verifier.cli.simulator import person
+from verifier.cli.simulator import ChinaVocationalTraining, Course, person
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.haste import somebody_waits
 from verifier.model.delivery import DeliveryState
@@ -224,6 +228,43 @@ async def test_a_server_that_stands_still_is_told_of_and_what_was_given_up_is_no
         await add(database, "c")
     await database._thread.settle()
     assert await held(database) == ["a", "c"]
+
+
+async def test_attack_85_without_its_database_the_service_says_503_and_comes_back_by_itself(
+    server: OwnServer, own: str, installation: worlds.Installation, tmp_path: Path
+) -> None:
+    chosen = replace(settings(tmp_path, installation), database_url=server.url(own))
+    sender = ChinaVocationalTraining(installation.sandbox)
+    done = datetime(2021, 3, 5, 2, tzinfo=UTC)
+    message = sender.completed(Course("N-1", person(1, "张三"), done, done + timedelta(hours=1)))
+    async with running(chosen) as (_, address), aiohttp.ClientSession(address) as session:
+
+        async def post() -> tuple[int, str, float]:
+            delivery, began = sender.delivery(message, "d-1", datetime.now(UTC)), time.monotonic()
+            path, headers = delivery.path, dict(delivery.headers)
+            async with session.post(path, data=delivery.body, headers=headers) as answer:
+                await answer.read()
+                return answer.status, answer.headers.get("Retry-After", ""), time.monotonic() - began
+
+        async def status(path: str) -> int:
+            async with session.get(path) as answer:
+                return answer.status
+
+        await asyncio.to_thread(server.halt)
+        try:
+            answers = await asyncio.gather(*(post() for _ in range(20)))
+            assert {(code, retry) for code, retry, _ in answers} == {(503, "1")}
+            assert max(seconds for _, _, seconds in answers) < 5
+            assert (await status("/healthz"), await status("/readyz")) == (200, 503)
+        finally:
+            await asyncio.to_thread(server.resume)
+        assert (await post())[0] == 200
+        assert (await post())[0] == 200
+        assert await status("/readyz") == 200
+    database = Database(server.url(own))
+    kept = text("select count(*) from deliveries")
+    assert await database.read(lambda connection: connection.execute(kept).scalar_one()) == 1
+    await database.close()
 
 
 # --- slow, contended, full
