@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -31,7 +32,7 @@ from verifier.cli.simulator import ChinaVocationalTraining, Course, person
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.haste import somebody_waits
 from verifier.model.delivery import DeliveryState
-from verifier.store import connections
+from verifier.store import connections, engine
 from verifier.store.engine import Database, Pools
 from verifier.store.schema import require_current, require_same, upgrade, wanted
 
@@ -410,12 +411,16 @@ async def test_a_wrong_statement_is_our_own_mistake_on_sqlite_too(sqlite: str) -
     await database.close()
 
 
-async def test_on_sqlite_nobody_waits_long_for_the_writer(sqlite: str) -> None:
-    database = Database(sqlite, pools=SHORT)
-    blocking = asyncio.ensure_future(database.write(lambda _: time.sleep(6)))
+async def test_on_sqlite_nobody_waits_for_the_writer_without_end(
+    sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TURN_SECONDS", 0.5)
+    database, go_on = Database(sqlite), threading.Event()
+    blocking = asyncio.ensure_future(database.write(lambda _: go_on.wait(30)))
     await asyncio.sleep(0.1)
     with somebody_waits(), refused(Code.OVERLOADED, within=5):
         await add(database, "a")
+    go_on.set()
     await blocking
     await add(database, "b")
     assert await held(database) == ["b"]

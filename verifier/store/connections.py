@@ -183,7 +183,8 @@ def sqlite(url: URL, pools: Pools, *, writing: bool, hurried: bool = False) -> A
         # Ten workers look by themselves beside the requests; when a service starts, all of them at once.
         pool_size=1 if writing else pools.requests if hurried else 12,
         max_overflow=0,
-        pool_timeout=WAIT_SECONDS if hurried else PATIENT_SECONDS,
+        # Here nobody but our own requests holds one, and none of them for long.
+        pool_timeout=pools.statement_seconds if hurried else PATIENT_SECONDS,
         # What a failure says goes into logs, and parameters hold personal data.
         hide_parameters=True,
         # The driver must not begin transactions by itself: ours begin below, as writers or as readers.

@@ -44,6 +44,8 @@ T = TypeVar("T")
 ATTEMPTS: Final = 5
 GRACE_SECONDS: Final = 2
 """How much longer than the server's own limit a caller waits for an answer."""
+TURN_SECONDS: Final = 20
+"""For which a request waits for SQLite's one writer: a large roster or a sweep may go before it."""
 _TOUCH: Final = text("update alembic_version set version_num = version_num")
 
 
@@ -172,7 +174,7 @@ class Database:
 
     async def _shielded(self, engine: AsyncEngine, work: Callable[[Connection], T], *, keeps: bool) -> T:
         # A read too comes to its end: one that is cut off keeps its connection open, and the log unmerged.
-        run = Run(one_writer=self.dialect == "sqlite")
+        run = Run(TURN_SECONDS if self.dialect == "sqlite" else None)
         thread = self._writing if engine is self._writer else self._thread
         task = asyncio.ensure_future(thread.run(self._attempts(engine, work, run, keeps=keeps)))
         # Where nobody waits for it any more, nobody hears how it failed; with what, must not be logged.

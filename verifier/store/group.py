@@ -43,7 +43,7 @@ class GroupCommit(Generic[Item, Answer]):
         *,
         most: int = 200,
         waiting: int = 5_000,
-        patience: float = 5.0,
+        patience: float = 10.0,
         aim: float = 0.25,
     ) -> None:
         """Prepare; nothing runs before the first ``submit``.

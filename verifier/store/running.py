@@ -23,14 +23,14 @@ class Run:
     then the commit goes on to its end, and the caller does not know it.
     """
 
-    def __init__(self, *, one_writer: bool = False) -> None:
+    def __init__(self, turn: float | None = None) -> None:
         """Before it has a connection.
 
         Args:
-            one_writer: whether it waits for others of its own process, so that having no connection means
-                that these are busy; else that the database cannot be reached.
+            turn: seconds for which it may wait for its turn, where all write through one connection of this
+                process: whoever has none then meets others who are busy, and no database that is away.
         """
-        self._one_writer = one_writer
+        self._turn = turn
         self._lock = threading.Lock()
         self._since: float | None = time.monotonic()
         self._connected = self._committing = self._abandoned = False
@@ -84,7 +84,7 @@ class Run:
             self._abandoned = True
             if self._committing:
                 return Unavailable(Code.OUTCOME_UNKNOWN, "the database does not answer to the commit")
-            if self._one_writer and not self._connected:
+            if self._turn is not None and not self._connected:
                 return Unavailable(Code.OVERLOADED, "no free database connection")
         return Unavailable(Code.STORE_UNAVAILABLE, "the database does not answer")
 
@@ -95,7 +95,8 @@ class Run:
             Unavailable: it did not; the task is left to come to its end.
         """
         while not task.done():
-            await asyncio.wait({task}, timeout=max(limit - self.silent(), limit / 10))
-            if not task.done() and self.silent() >= limit:
+            bound = limit if self._turn is None or self._connected else self._turn
+            await asyncio.wait({task}, timeout=max(min(bound, limit) - self.silent(), limit / 10))
+            if not task.done() and self.silent() >= bound:
                 raise self.give_up()
         return task.result()
