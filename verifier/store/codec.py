@@ -95,7 +95,7 @@ def columns(fact: AnyFact) -> tuple[dict[str, Any], bytes | None]:
         "source_kind": fact.source.kind,
         "source_reference": fact.source.reference,
         "supersedes": getattr(fact, "supersedes", None),
-        "content": strict_json.canonical(members).decode(),
+        "content": strict_json.plain(members).decode(),
     }
     return row, sealed
 

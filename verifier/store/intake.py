@@ -241,7 +241,9 @@ class Intake(Keeping):
         An issuer need not count, and may sign again what it signed before.
         """
         counts: Counter[tuple[str, str, str]] = Counter()
-        numbers = {(fact.issuer, fact.number_scope, fact.number) for fact in facts}
+        # One that supersedes none is the first under its number: there is nothing to be counted.
+        again = [fact for fact in facts if fact.supersedes is not None]
+        numbers = {(fact.issuer, fact.number_scope, fact.number) for fact in again}
         for issuer, scope, value, count in self.among(_COUNTS, numbers):
             counts[issuer, scope, value] = count
         rows = []
@@ -254,11 +256,13 @@ class Intake(Keeping):
             self.connection.execute(tables.completions.insert(), rows)
 
     def _require_open(self, reviews: Collection[str]) -> None:
+        if not reviews:
+            return
         table = tables.facts
         closed = select(table.c.reference).where(
             table.c.reference.in_(sorted(reviews)), table.c.kind == FactKind.REVIEW_CLOSED.value
         )
-        if reviews and self.connection.execute(closed).first() is not None:
+        if self.connection.execute(closed).first() is not None:
             raise Conflict(Code.REVIEW_STATE_REFUSED, "the review is closed already", pointer="review")
 
     def touch_enterprises(self, uscc: Collection[Uscc]) -> None:
