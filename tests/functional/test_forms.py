@@ -18,7 +18,7 @@ from tests.functional.world import World
 from verifier.ledger import row_digest
 from verifier.store import forms, tables
 from verifier.store.columns import Moment
-from verifier.store.session import KEYS, Session, _padded, covered, row_key
+from verifier.store.session import KEYS, Session, covered, row_key
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2255, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
 ROW: dict[str, Any] = {
@@ -82,15 +82,6 @@ async def test_a_row_is_read_as_it_was_given_whichever_way_it_was_written(world:
 @given(st.lists(st.text() | st.integers(), max_size=4))
 def test_a_list_is_written_as_the_standard_library_writes_it(values: list[str | int]) -> None:
     assert forms.text_list(values) == json.dumps(values, ensure_ascii=False)
-
-
-@given(st.lists(st.integers(), min_size=1, max_size=300))
-def test_a_padded_list_says_the_same_and_has_one_of_few_lengths(values: list[int]) -> None:
-    padded = _padded(values)
-    assert padded[: len(values)] == values
-    assert set(padded) == set(values)
-    assert len(padded).bit_count() == 1
-    assert len(padded) < 2 * len(values)
 
 
 async def test_many_keys_are_asked_for_in_lists_and_found_once_each(world: World) -> None:

@@ -308,3 +308,19 @@ async def test_region_employer_and_dispatching_company_stand_in_columns_of_their
         parse_disclosure(part).name: parse_disclosure(part).value for part in split(record.sd_jwt)[1]
     }
     assert disclosed["dispatched_by"] == agency
+
+
+async def test_a_case_knows_of_the_learners_own_employers_alone(world: World) -> None:
+    one, other, nobody = (person(serial, "张三") for serial in range(3))
+    await world.employ(FACTORY, one)
+    await world.employ(WORKSHOP, other)
+    await world.complete("N-1", nobody)
+    who = [await world.learner(somebody) for somebody in (one, other, nobody)]
+    cases = await world.store.write(
+        Intake, lambda tx: tx.cases(who, world.rulebook.policy.entitlement, world.now)
+    )
+    assert [[fact.uscc for fact in cases[learner].admissions] for learner in who] == [
+        [FACTORY],
+        [WORKSHOP],
+        [],
+    ]

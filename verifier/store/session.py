@@ -51,14 +51,6 @@ def chunks(values: Collection[Any]) -> list[list[Any]]:
     return [ordered[start : start + CHUNK] for start in range(0, len(ordered), CHUNK)]
 
 
-def _padded(values: list[Any]) -> list[Any]:
-    """A list of one of few lengths, by repeating its last value: in an IN that says the same.
-
-    A database prepares a statement for each length; with groups of any size there would be hundreds of each.
-    """
-    return values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
-
-
 def review_digest(learner: LearnerId, need: ReviewNeed) -> bytes:
     """What makes a question about a learner unique."""
     return sha256(json.dumps([learner, need.kind, *need.about]).encode()).digest()
@@ -101,7 +93,7 @@ class Session:
         return [
             row
             for chunk in chunks(keys)
-            for row in self.connection.execute(statement, {"keys": _padded(chunk), **values})
+            for row in self.connection.execute(statement, {"keys": chunk, **values})
         ]
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
