@@ -5,9 +5,7 @@ under the next evidence root of the ledger. ``slots``, ``due``, ``sweeps``, ``ou
 ``own_items``, ``waiting``, ``in_force``, ``account_months``, ``merged``, ``traits``, ``rotations``,
 ``import_progress`` and the ``touched`` counters are working state: they can be derived again from the rest.
 ``failures`` is what callers who proved nothing made us write: bounded, and no evidence of anything. What the
-issuer writes is in ``tables_issuing``, what is said to reviewers in ``tables_signals``, who is paid for what
-in ``tables_claims``, what erasure and retention need in ``tables_erasing``, which files of back-log were
-taken in in ``tables_importing``.
+issuer writes is in ``tables_issuing``; the other ``tables_`` modules are named by what they serve.
 """
 
 from __future__ import annotations
