@@ -33,6 +33,7 @@ from aiohttp import web
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.sender import send
 from tests.functional import web_fakes
 from tests.functional import world as worlds
 from tests.functional.conftest import PostgreSQL
@@ -54,7 +55,6 @@ from verifier.store.engine import Database
 from verifier.store.schema import upgrade
 
 CALLBACKS: Final = 2000
-CONNECTIONS: Final = 16
 SINGLE: Final = 300
 """Callbacks in groups of one: these are slow, and more of them say nothing new."""
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
@@ -155,11 +155,11 @@ async def over(
     installation = worlds.install(directory)
     world = await worlds.over(url, installation)
     world.new_id = parts.new_id  # type: ignore[method-assign] # as a service makes them
-    await employed(world, sum(counts.values()) + 200)
+    await employed(world, sum(counts.values()) + chosen.warm)
     # Whatever is only done once in a process is done before.
-    warm, _ = prepared(world, deliveries(world, 200, sum(counts.values())))
-    await world.commit(warm[:100])
-    for one in warm[100:]:
+    warm, _ = prepared(world, deliveries(world, chosen.warm, sum(counts.values())))
+    await world.commit(warm[: chosen.warm // 2])
+    for one in warm[chosen.warm // 2 :]:
         await world.commit([one])
     figures, preparing, first = [], [], 0
     for size, count in counts.items():
@@ -168,7 +168,7 @@ async def over(
         preparing.append(figure)
         figures.append(await recorded(world, waiting, size, kind, server, chosen.profile))
     [(granted,)] = await world.sql("select count(*) from decisions where state = 'granted'")
-    assert granted == first + 200
+    assert granted == first + chosen.warm
     await world.store.database.close()
     return [*preparing[-1:], *figures] if kind == "sqlite" else figures
 
@@ -180,25 +180,6 @@ def _request(delivery: Delivery) -> bytes:
     headers = {"Host": "127.0.0.1", "Content-Length": str(len(delivery.body)), **delivery.headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {delivery.target} HTTP/1.1\r\n{lines}\r\n".encode() + delivery.body
-
-
-def _send(port: int, requests: Sequence[bytes]) -> None:
-    """Send requests over a few connections, one answer after another on each."""
-
-    async def one(mine: Sequence[bytes]) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for request in mine:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-            await reader.readexactly(length)
-        writer.close()
-
-    async def every() -> None:
-        await asyncio.gather(*(one(requests[n::CONNECTIONS]) for n in range(CONNECTIONS)))
-
-    asyncio.run(every())
 
 
 @asynccontextmanager
@@ -220,7 +201,7 @@ async def answered(requests: Sequence[bytes], path: str) -> Figure:
         context = multiprocessing.get_context("spawn")
         spent = 0.0
         for sent in (requests[:200], requests):
-            sender = context.Process(target=_send, args=(port, sent))
+            sender = context.Process(target=send, args=(port, sent))
             sender.start()
             begun = process_time()
             with profiled(f"{path}.http" if path and sent is requests else ""):
@@ -246,7 +227,7 @@ async def bare(requests: Sequence[bytes]) -> Figure:
     context = multiprocessing.get_context("spawn")
     spent = 0.0
     for sent in (requests[:200], requests):
-        sender = context.Process(target=_send, args=(listener.getsockname()[1], sent))
+        sender = context.Process(target=send, args=(listener.getsockname()[1], sent))
         sender.start()
         begun = process_time()
         await asyncio.to_thread(sender.join)
@@ -305,6 +286,7 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="benchmarks.intake", description=__doc__)
     parser.add_argument("--callbacks", type=int, default=CALLBACKS)
+    parser.add_argument("--warm", type=int, default=200, help="callbacks before those that count")
     parser.add_argument("--groups", default="1,20,200")
     parser.add_argument("--stores", default="http,sqlite,postgresql")
     parser.add_argument("--profile", default="", help="write profiles to files that begin so")

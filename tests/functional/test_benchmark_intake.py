@@ -12,7 +12,7 @@ pytestmark = pytest.mark.untraced
 
 
 def test_each_part_of_a_callback_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--callbacks", "4", "--groups", "2,4", "--stores", "http,sqlite", "--json"]
+    asked = ["--callbacks", "4", "--warm", "4", "--groups", "2,4", "--stores", "http,sqlite", "--json"]
     assert intake.main(asked) == 0
     said = {one["kind"]: one for one in json.loads(capsys.readouterr().out)}
     assert {*said} == {

@@ -75,6 +75,7 @@ def place(begun: Path, tmp_path: Path, installation: Installation, monkeypatch: 
     return Place(directory, variables, ChinaVocationalTraining(installation.sandbox))
 
 
+@pytest.mark.untraced
 def test_a_back_log_is_taken_in_by_processes_of_their_own_from_every_kind_of_file(
     place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_what_was_not_taken_in_stands_in_the_side_file_and_in_the_exit_status(
     assert "nonsense" not in side.read_text() + out + err
 
 
+@pytest.mark.untraced
 def test_killed_in_the_midst_it_goes_on_where_it_stood(
     place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
