@@ -1,6 +1,7 @@
 """Everything in one run on one machine: limits, what a user would write instead, this service, its growth.
 
     python -m benchmarks [--full] [--stores sqlite,postgresql] [--workers N] [--sizes N,N] [--out DIR]
+    python -m benchmarks --growth [--full] [--sizes N,N]
 
 The exit status is 1 only for wrong results: something acknowledged that is lost or there twice. A goal that
 was missed is shown as missed. On a machine that does nothing else; docs/performance.md says what is compared.
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="web processes on PostgreSQL"
     )
+    parser.add_argument("--growth", action="store_true", help="growth alone, and nothing of the rest")
     parser.add_argument("--sizes", default="", help="learners, ascending; with --full 10^4, 10^6 and 10^7")
     parser.add_argument("--out", type=Path, default=Path("var/bench"), help="for JSON, Markdown and plots")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
@@ -94,28 +96,37 @@ def run(chosen: argparse.Namespace, plan: Plan) -> Report:
     Raises:
         DiskTooSmall: the largest size does not fit.
     """
-    words = [word for word in ("full", "tiny") if getattr(chosen, word)]
+    words = [f"--{word}" for word in ("full", "tiny", "growth") if getattr(chosen, word)]
+    words += [f"--sizes {chosen.sizes}"] if chosen.sizes else []
+    stores = [store for store in (SQLITE, POSTGRESQL) if store in chosen.stores.split(",")]
     with places.place() as made:
         said = Report(
-            limits.fsync_ms(made.directory), " ".join(["python -m benchmarks", *(f"--{w}" for w in words)])
+            limits.fsync_ms(made.directory),
+            " ".join(["python -m benchmarks", *words]),
+            part="growth" if chosen.growth else "run",
         )
         workers = _workers(chosen.workers, said)
-        said.figures.append(limits.endpoint(made, plan.bare, plan.ours.connections))
-        said.figures += limits.verification(plan.seconds)
-        stores = [store for store in (SQLITE, POSTGRESQL) if store in chosen.stores.split(",")]
-        for store in stores:
-            _one_store(made, store, plan, workers if store == POSTGRESQL else 1, said)
-        sizes = [int(size) for size in chosen.sizes.split(",") if size] or (
-            growth.SIZES if chosen.full else ()
-        )
-        if sizes:
-            store = stores[-1]
-            processes = workers if store == POSTGRESQL else 1
-            figures, wrong = growth.measure(made, store, sizes, plan.grown, processes, os.cpu_count() or 1)
-            said.figures += figures
-            said.wrong += wrong
+        if not chosen.growth:
+            said.figures.append(limits.endpoint(made, plan.bare, plan.ours.connections))
+            said.figures += limits.verification(plan.seconds)
+            for store in stores:
+                _one_store(made, store, plan, workers if store == POSTGRESQL else 1, said)
+        _grown(made, stores[-1], chosen, plan, workers, said)
     said.figures.sort(key=lambda one: ("limits", "usual", "ours", "growth").index(one.group))
     return said
+
+
+def _grown(
+    made: Place, store: str, chosen: argparse.Namespace, plan: Plan, workers: int, said: Report
+) -> None:
+    sizes = [int(size) for size in chosen.sizes.split(",") if size]
+    if not sizes and (chosen.full or chosen.growth):
+        sizes = list(growth.SIZES)
+    if sizes:
+        processes = workers if store == POSTGRESQL else 1
+        figures, wrong = growth.measure(made, store, sizes, plan.grown, processes, os.cpu_count() or 1)
+        said.figures += figures
+        said.wrong += wrong
 
 
 def _workers(wanted: int, said: Report) -> int:

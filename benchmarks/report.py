@@ -65,6 +65,7 @@ class Report:
         fsync_ms: how long a small durable write takes, by quantile.
         wrong: what is lost or double; empty if nothing is.
         notes: what the run did not do as it should, such as a part that this version lacks.
+        part: what it is called on the page: ``run``, or ``growth`` where that was measured alone.
     """
 
     fsync_ms: Mapping[str, float]
@@ -73,6 +74,7 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    part: str = "run"
 
     @property
     def missed(self) -> list[Figure]:
@@ -109,15 +111,18 @@ class Report:
     def write(self, directory: Path) -> list[Path]:
         """Write ``bench.json``, ``tables.md`` and the plots; and all of it into the page of the same name.
 
-        A directory ``performance`` has the page ``performance.md`` beside it, if there is one.
+        Of growth alone the names begin with ``growth``. A directory ``performance`` has the page
+        ``performance.md`` beside it, if there is one.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        said, tables, page = directory / "bench.json", directory / "tables.md", directory.with_suffix(".md")
+        alone = "growth-" if self.part == "growth" else ""
+        said, tables = directory / f"{alone}bench.json", directory / f"{alone}tables.md"
+        page = directory.with_suffix(".md")
         said.write_text(json.dumps(self.members(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         drawn = plots.draw(self.figures, directory)
         tables.write_text(self._markdown(), encoding="utf-8")
         shown = "\n\n".join(f"![{path.stem}]({directory.name}/{path.name})" for path in drawn)
-        filled = [page] if fill_in(page, "run", f"{self._markdown()}\n{shown}") else []
+        filled = [page] if fill_in(page, self.part, f"{self._markdown()}\n{shown}") else []
         return [said, tables, *drawn, *filled]
 
     def _markdown(self) -> str:

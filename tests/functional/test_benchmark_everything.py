@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,6 +152,32 @@ def test_sizes_that_do_not_fit_are_said_and_not_begun(
     monkeypatch.setattr(everything, "run", refused)
     assert everything.main([]) == 2
     assert "need 20 GB" in capsys.readouterr().err
+
+
+def test_growth_alone_measures_nothing_else_and_has_files_and_a_place_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[list[int]] = []
+
+    def measured(*arguments: Any) -> tuple[list[Figure], list[str]]:
+        asked.append(arguments[2])
+        return [Figure("growth", ours.CALLBACKS, 5.0, learners=size) for size in arguments[2]], []
+
+    monkeypatch.setattr(growth, "measure", measured)
+    page = tmp_path / "page.md"
+    page.write_text("<!-- run -->\n<!-- /run -->\n<!-- growth -->\n<!-- /growth -->\n", encoding="utf-8")
+    out = ["--stores", "postgresql", "--out", str(tmp_path / "page")]
+    assert everything.main(["--growth", "--sizes", "10,1000", *out]) == 0
+    assert everything.main(["--growth", *out]) == 0
+    assert asked == [[10, 1000], list(growth.SIZES)]
+    assert {path.name for path in (tmp_path / "page").iterdir()} == {
+        "growth-bench.json",
+        "growth-tables.md",
+        "growth.png",
+    }
+    before, _, after = page.read_text(encoding="utf-8").partition("<!-- growth -->")
+    assert before == "<!-- run -->\n<!-- /run -->\n"
+    assert "10,000,000" in after
 
 
 def test_a_growth_of_one_size_has_no_ratio() -> None:
