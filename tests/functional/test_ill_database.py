@@ -71,11 +71,27 @@ class OwnServer(PostgreSQL):
         admin = await self.connect("postgres")
         await admin.execute(f"alter system set synchronous_standby_names = '{name}'")
         await admin.execute("select pg_reload_conf()")
-        for _ in range(1_000):
-            if await admin.fetchval("show synchronous_standby_names") == name:
-                break
-            await asyncio.sleep(0.01)
+        # Commits wait from when the checkpointer has read it, whatever a session of its own shows.
+        while await self._a_commit_waits(admin) is not bool(name):
+            pass
         await admin.close()
+
+    async def _a_commit_waits(self, admin: asyncpg.Connection) -> bool:
+        probe = await self.connect("postgres")
+        pid = probe.get_server_pid()
+        committing = asyncio.ensure_future(
+            probe.execute("select pg_logical_emit_message(true, 'probe', 'made up')")
+        )
+        found = False
+        while not committing.done() and not found:
+            await asyncio.sleep(0.01)
+            event = await admin.fetchval("select wait_event from pg_stat_activity where pid = $1", pid)
+            found = event == "SyncRep"
+        if found:
+            await admin.execute("select pg_cancel_backend($1)", pid)
+        await committing
+        await probe.close()
+        return found
 
 
 @pytest.fixture(scope="module")
