@@ -50,13 +50,14 @@ async def _measured(
     settings, books, figures = made.settings(variables), Books(), list[Figure]()
     await founding.found(settings)
     people, filled, each = People(sizes[0]), 0, 0
-    empty = await places.size_of(url)
     for size in sizes:
         people.grow(size)
-        if filled:
-            each = (await places.size_of(url) - empty) // filled
+        if each:
             founding.require_room(settings, each, size - filled)
+        # What the callbacks leave behind at the smaller sizes is not the filled learners'.
+        before = await places.size_of(url)
         await founding.fill(settings, range(filled, size), processes)
+        each = (await places.size_of(url) - before) // (size - filled)
         filled = size
         async with ours.served(made, store, url, variables, workers) as bench:
             bench.books, bench.learners, bench.mark = books, size, f"g{size}"
