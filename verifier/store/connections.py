@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -125,30 +126,14 @@ def _failed(context: ExceptionContext) -> None:
 
 
 def _watch(engine: AsyncEngine) -> None:
-    def asks(
-        connection: Connection,
-        _cursor: DBAPICursor,
-        _statement: str,
-        _parameters: object,
-        _context: ExecutionContext | None,
-        _many: bool,  # noqa: FBT001 - SQLAlchemy calls it so
-    ) -> None:
-        run: Run = connection.info[KEY]
-        run.asks()
+    def telling(tell: Callable[[Run], None]) -> Callable[..., None]:
+        def listener(connection: Connection, *_: object) -> None:
+            tell(connection.info[KEY])
 
-    def answered(
-        connection: Connection,
-        _cursor: DBAPICursor,
-        _statement: str,
-        _parameters: object,
-        _context: ExecutionContext | None,
-        _many: bool,  # noqa: FBT001 - SQLAlchemy calls it so
-    ) -> None:
-        run: Run = connection.info[KEY]
-        run.answered()
+        return listener
 
-    event.listen(engine.sync_engine, "before_cursor_execute", asks)
-    event.listen(engine.sync_engine, "after_cursor_execute", answered)
+    event.listen(engine.sync_engine, "before_cursor_execute", telling(Run.asks))
+    event.listen(engine.sync_engine, "after_cursor_execute", telling(Run.answered))
 
 
 _SEVERAL: Final = re.compile(r"\bIN \(VALUES ((?:\((?:\?, )*\?\)(?:, )?)+)\)")
