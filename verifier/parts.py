@@ -45,7 +45,7 @@ from verifier.randomness import randbytes
 from verifier.receiving import Receiving, Threads, takes_long
 from verifier.retention import RetentionDesk, RetentionWorker
 from verifier.settings import Settings
-from verifier.signalling import SignalWorker
+from verifier.signalling import SLICE, SignalWorker
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
 from verifier.sources import sandbox_register, thresholds
@@ -62,6 +62,9 @@ from verifier.workers import Crew
 
 WORKBOOKS_WAITING = 8
 """Uploaded workbooks that may wait for the one that is being read; more are asked to come again."""
+
+SIGNALS_SECONDS = 5.0
+"""Between two looks for what is implausible: nothing waits for them, and requests need the processor."""
 
 
 def now() -> datetime:
@@ -273,7 +276,8 @@ def watch(
     crew.add("backlog", BacklogWatch(store, now, metrics.behind).step)
     if asking := witness_worker(settings, store, now, metrics):
         crew.add("witnesses", asking.step, needed=False)
-    crew.add("signals", SignalWorker(store, thresholds(settings), now, metrics).step, needed=False)
+    signals = SignalWorker(store, thresholds(settings), now, metrics)
+    crew.add("signals", signals.step, needed=False, full=SLICE, every=SIGNALS_SECONDS)
 
 
 def services(

@@ -15,7 +15,7 @@ from typing import Any
 from verifier import evaluator, objecting, parts
 from verifier.counter import Counter
 from verifier.ground import Ground
-from verifier.issuer import Issuer, IssuerKeys
+from verifier.issuer import BATCH, Issuer, IssuerKeys
 from verifier.key_rotation import SigningDesk
 from verifier.operations import Operations
 from verifier.parts import WebKeys, new_id, now
@@ -86,8 +86,9 @@ def working(
     issuer = parts.issuing(settings, store, keys)
     by_slug = base.by_slug
     rereading = Rereading(store, lambda: by_slug, rulebooks, base.digest, now, new_id, base.apart)
-    crew.add("evaluator", lambda: evaluator.step(store, rulebooks, clock=now, new_id=new_id))
-    crew.add("issuer", heard(issuer.step))
+    evaluating = partial(evaluator.step, store, rulebooks, clock=now, new_id=new_id)
+    crew.add("evaluator", evaluating, full=evaluator.SLICE)
+    crew.add("issuer", heard(issuer.step), full=BATCH)
     crew.add("rereader", rereading.step)
     parts.watch(crew, store, rulebooks, metrics, settings)
     read, table = partial(asyncio.to_thread, read_register, settings), base.files.offices

@@ -35,7 +35,7 @@ from verifier.signals import RULES, Roster, of_person, of_roster, told
 T = TypeVar("T")
 W = TypeVar("W", SignalKind, SignalOutcome)
 Parameters = Mapping[str, str]
-SLICE: Final = 200
+SLICE: Final = 1000
 """Pieces of evidence looked at in one go."""
 PAGE: Final = 500
 """People of a roster read in one transaction."""
@@ -85,7 +85,8 @@ class SignalWorker:
         """Look at the next facts, or at the next roster.
 
         Returns:
-            0 when nothing is left to look at.
+            How many pieces of evidence it looked at; a roster counts for as many as one step takes. 0 when
+            nothing is left.
 
         Raises:
             Unavailable: the database does not answer.
@@ -115,7 +116,7 @@ class SignalWorker:
         found = [one for person in people for one in of_person(person, self.thresholds)]
         listing = {row.uscc for person in people for row in person.case.employments}
         await self.units.finding(lambda tx: self._advance(tx, next_one, found, listing, at))
-        return 1
+        return next_one.pieces
 
     def _advance(
         self, tx: FindingTransaction, done: Slice, found: list[Finding], listing: set[Uscc], at: datetime
@@ -131,7 +132,7 @@ class SignalWorker:
             return 0
         found = of_roster(await self._gather(check.uscc, at), self.thresholds, at)
         await self.units.finding(lambda tx: self._close_check(tx, check, found, at))
-        return 1
+        return SLICE
 
     async def _gather(self, uscc: Uscc, at: datetime) -> Roster:
         first = await self.units.looking(lambda tx: tx.first_recorded(uscc))

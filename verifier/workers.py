@@ -16,6 +16,9 @@ log = logging.getLogger("verifier.workers")
 IDLE_SECONDS: Final = 1.0
 """How often a worker looks unasked: it finds what another process wrote."""
 BACKOFF_SECONDS: Final = 1.0
+TOGETHER_SECONDS: Final = 0.25
+"""From one beginning of a worker's step to the next: what is written meanwhile is taken together, since a
+step costs much by itself and little for one thing more."""
 
 
 @dataclass(slots=True)
@@ -26,6 +29,8 @@ class Worker:
         step: does a bounded piece and says how much that was; 0 when nothing is left.
         needed: whether the service cannot do its work without it.
         woken: whether it may have to work on what is written here.
+        full: what a step says that did as much as one does at most: more is left, and is done at once.
+        every: seconds from the beginning of another step to that of the next, however often it is woken.
         wake: set by whoever wrote something that this worker may have to work on.
         failed: why the worker stopped for good, if it did.
     """
@@ -34,6 +39,8 @@ class Worker:
     step: Callable[[], Awaitable[int]]
     needed: bool = True
     woken: bool = True
+    full: int = 1
+    every: float = TOGETHER_SECONDS
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failed: str = ""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -58,11 +65,15 @@ class Worker:
             await asyncio.wait([self._task])
 
     async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
+            begun = loop.time()
             try:
-                while await self.step() and not self._stopping.is_set():
-                    pass
-                if await _within(self.wake, IDLE_SECONDS):
+                done = await self.step()
+                if done >= self.full:
+                    continue
+                if done or await _within(self.wake, IDLE_SECONDS):
+                    await _within(self._stopping, begun + self.every - loop.time())
                     # Cleared before the next step looks: what is written from here on sets it again.
                     self.wake.clear()
             except Unavailable as failure:
@@ -76,6 +87,7 @@ class Worker:
 
 
 async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event; no longer than these seconds, not at all where they are none."""
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
@@ -98,6 +110,8 @@ class Crew:
         *,
         needed: bool = True,
         woken: bool = True,
+        full: int = 1,
+        every: float = TOGETHER_SECONDS,
     ) -> None:
         """Take in a worker.
 
@@ -106,8 +120,10 @@ class Crew:
             step: as of ``Worker``.
             needed: one that is not may stop for good without anybody having to wait.
             woken: one that is not looks unasked only, whatever is written.
+            full: as of ``Worker``.
+            every: as of ``Worker``.
         """
-        self._workers.append(Worker(name, lambda: self._thread.run(step()), needed, woken))
+        self._workers.append(Worker(name, lambda: self._thread.run(step()), needed, woken, full, every))
 
     def wake(self) -> None:
         """Tell every worker that something was written; from any thread."""

@@ -65,6 +65,38 @@ async def test_a_wake_makes_it_look_again_at_once(monkeypatch: pytest.MonkeyPatc
     await worker.stop()
 
 
+async def test_a_full_step_is_followed_at_once_and_another_one_waits_for_more() -> None:
+    steps = Steps(10, 12, 9)
+    worker = Worker("test", steps, full=10, every=3600)
+    worker.start()
+    await soon(lambda: steps.runs == 3)
+    worker.wake.set()
+    await asyncio.sleep(0.01)
+    assert steps.runs == 3
+    await asyncio.wait_for(worker.stop(), 5)
+
+
+async def test_whoever_is_woken_often_begins_no_sooner_than_its_time_and_misses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "IDLE_SECONDS", 60)
+    steps = Steps()
+    worker = Worker("test", steps, every=0.05)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    worker.start()
+    await soon(lambda: steps.runs == 1)
+    for _ in range(5):
+        worker.wake.set()
+        await asyncio.sleep(0)
+    await soon(lambda: steps.runs == 2)
+    assert loop.time() - begun >= 0.05
+    await asyncio.sleep(0)
+    assert not worker.wake.is_set()
+    await worker.stop()
+    assert steps.runs == 2
+
+
 async def test_it_looks_unasked_for_what_another_process_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "IDLE_SECONDS", 0.001)
     steps = Steps()

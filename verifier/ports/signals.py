@@ -29,11 +29,13 @@ class Slice:
         before: where the cursor stood.
         after: where it stands once these were looked at.
         learners: under whom those they are about are judged.
+        pieces: of evidence between the two.
     """
 
     before: Cursor
     after: Cursor
     learners: Collection[LearnerId]
+    pieces: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Looking(Signals):
             return None
         facts = [json.loads(row.source_key)[0] for row in rows if row.source_table == tables.facts.name]
         after = Cursor(rows[-1].position, rows[-1].evidence_id)
-        return Slice(before, after, self._concerned(facts))
+        return Slice(before, after, self._concerned(facts), len(rows))
 
     def _concerned(self, facts: Collection[str]) -> Collection[LearnerId]:
         table = tables.facts
