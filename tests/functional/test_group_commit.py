@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 from sqlalchemy.exc import IntegrityError
+from typing_extensions import override
 
 from tests.functional.world import World
 from verifier.cli.simulator import person
 from verifier.errors import Code, ConfigurationError, Unavailable
 from verifier.model.delivery import DeliveryOutcome, DeliveryState
 from verifier.preparing import Prepared
-from verifier.store.group import GroupCommit
+from verifier.store.group import FEW, GroupCommit
 
 pytestmark = pytest.mark.untraced
 
@@ -55,6 +56,55 @@ async def test_one_alone_does_not_wait_and_a_group_shares_one_transaction() -> N
     answers = await submit_while_busy(ledger, group, range(1, 6))
     assert answers == [f"done {item}" for item in range(6)]
     assert ledger.groups == [[0], [1, 2, 3, 4, 5]]
+
+
+async def in_turn(group: GroupCommit[int, str], sender: int, rounds: int) -> None:
+    """Send the next item when the one before was answered."""
+    for turn in range(rounds):
+        await group.submit(sender * 100 + turn)
+
+
+class Slow(Ledger):
+    """A transaction takes a while."""
+
+    @override
+    async def commit(self, items: Sequence[int]) -> Sequence[str]:
+        await asyncio.sleep(0.1)
+        return await super().commit(items)
+
+
+async def test_senders_who_wait_for_their_answers_share_one_group_and_do_not_fall_into_halves() -> None:
+    ledger = Slow()
+    group = GroupCommit(ledger.commit)
+    first = asyncio.ensure_future(in_turn(group, 0, 6))
+    await asyncio.sleep(0.01)
+    await asyncio.gather(first, *(in_turn(group, sender, 6) for sender in range(1, 8)))
+    # The first comes alone, and the others behind it; then all of them together.
+    assert [len(one) for one in ledger.groups[:2]] == [1, 7]
+    assert len(ledger.groups) <= 8
+    assert sum(map(len, ledger.groups)) == 48
+
+
+async def test_a_few_who_send_in_turn_are_not_kept_waiting_for_company() -> None:
+    ledger = Ledger()
+    group = GroupCommit(ledger.commit, company=3600)
+    async with asyncio.timeout(60):
+        await submit_while_busy(ledger, group, range(1, FEW))
+        for sender in range(FEW):
+            await in_turn(group, sender, 3)
+    assert [len(one) for one in ledger.groups] == [1, FEW - 1] + [1] * 3 * FEW
+
+
+async def test_whoever_does_not_come_again_is_not_waited_for_long() -> None:
+    ledger = Slow()
+    group = GroupCommit(ledger.commit)
+    first = asyncio.ensure_future(group.submit(0))
+    await asyncio.sleep(0.01)
+    others = [asyncio.ensure_future(group.submit(item)) for item in range(1, 9)]
+    await asyncio.gather(first, *others)
+    async with asyncio.timeout(60):
+        assert await group.submit(9) == "done 9"
+    assert ledger.groups == [[0], list(range(1, 9)), [9]]
 
 
 async def test_a_group_has_a_bound() -> None:
