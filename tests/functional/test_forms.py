@@ -18,7 +18,8 @@ from tests.functional.world import World
 from verifier.ledger import row_digest
 from verifier.store import forms, tables
 from verifier.store.columns import Moment
-from verifier.store.session import KEYS, Session, covered, row_key
+from verifier.store.keys import KEYS
+from verifier.store.session import Session, covered, row_key
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2255, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
 ROW: dict[str, Any] = {

@@ -34,7 +34,8 @@ DEAD_SECONDS: Final = 30
 IDLE_SECONDS: Final = 60
 """For which a transaction that somebody waits for may hold its locks without asking anything."""
 STATEMENTS: Final = 500
-"""Prepared statements that a connection keeps; there is one for each length of a list of keys."""
+"""Prepared statements that a connection keeps; of an IN list there is one for each length (``store/keys.py``
+has those of the callback path)."""
 WARNED: Final = "verifier.warned"
 """In a connection's ``info``: the server warned. While a commit runs, that is a commit that may not last."""
 

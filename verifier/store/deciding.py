@@ -28,8 +28,9 @@ from verifier.ports.intake import LatestTrace, NewDecision
 from verifier.signatures import strict_json
 from verifier.store import codec, tables
 from verifier.store.engine import Restart
+from verifier.store.keys import KEYS
 from verifier.store.persons import Persons
-from verifier.store.session import KEYS, review_digest
+from verifier.store.session import review_digest
 
 GRANTED, CLAIMED, PAID, CLAWBACK = "granted", "claimed", "paid", "clawback_due"
 """States of a slot. ``paid`` and ``claimed`` keep the month even when the grant is revoked."""

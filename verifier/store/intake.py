@@ -27,7 +27,8 @@ from verifier.signatures.strict_json import MAX_SAFE_INTEGER
 from verifier.store import codec, tables
 from verifier.store.engine import Restart
 from verifier.store.keeping import Keeping, needs_attention
-from verifier.store.session import KEYS, chunks
+from verifier.store.keys import KEYS
+from verifier.store.session import chunks
 
 _KEPT, _IDENTIFIERS, _OF_TRAITS = tables.deliveries.c, tables.identifiers.c, tables.traits.c
 _NUMBER = (tables.completions.c.issuer, tables.completions.c.number_scope, tables.completions.c.number)

@@ -9,7 +9,8 @@ from sqlalchemy import bindparam, delete, select
 
 from verifier.model.person import LearnerId
 from verifier.store import tables
-from verifier.store.session import KEYS, Session, chunks
+from verifier.store.keys import KEYS
+from verifier.store.session import Session, chunks
 
 _IDENTIFIERS, _MERGED = tables.identifiers.c, tables.merged.c
 _KEYS_OF = select(_IDENTIFIERS.kind, _IDENTIFIERS.pepper_version, _IDENTIFIERS.blind_index).where(

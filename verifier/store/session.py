@@ -8,19 +8,18 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, func, select, tuple_
+from sqlalchemy import Connection, Dialect, Select, Table, func, select, tuple_
 
 from verifier.model.decision import ReviewNeed
 from verifier.model.person import LearnerId
 from verifier.model.rotation import Turns
 from verifier.store import forms, tables, turning
 from verifier.store.forms import plain
+from verifier.store.keys import KEYS, listing
 from verifier.store.tables_erasing import erasures
 from verifier.store.vault import Vault
 
 SALT_BYTES = 16
-KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
-"""In a statement that is composed once: the values of its IN list (``Session.among``)."""
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 PIECE = 2_000
 """Rows read at once where all of a table are read."""
@@ -90,10 +89,13 @@ class Session:
             keys: what goes into that.
             values: its further parameters.
         """
+        if not keys:
+            return []
+        composed, parameters = listing(statement, self.connection.dialect.name)
         return [
             row
             for chunk in chunks(keys)
-            for row in self.connection.execute(statement, {"keys": chunk, **values})
+            for row in self.connection.execute(composed, {**parameters(chunk), **values})
         ]
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
