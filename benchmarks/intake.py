@@ -1,7 +1,7 @@
-"""CPU time of one callback on its way in: answered over HTTP, prepared, recorded in groups.
+"""CPU time of one callback by parts: answered over HTTP, prepared, recorded, issued, looked at for signals.
 
     python -m benchmarks.intake [--callbacks N] [--groups 1,20,200] [--stores sqlite,postgresql] [--json]
-                                [--profile FILE]
+                                [--profile FILE] [--page docs/performance.md]
 
 Seconds are the CPU time of this process, all its threads together, so that neither a second core nor what
 else the machine does counts. Everybody is on the roster of an admitted enterprise, so that each callback
@@ -21,7 +21,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +30,13 @@ from time import process_time
 from typing import Final
 
 from aiohttp import web
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import bare as bare_library
+from benchmarks.report import fill_in
 from benchmarks.sender import send
 from tests.functional import web_fakes
 from tests.functional import world as worlds
@@ -40,7 +44,7 @@ from tests.functional.conftest import PostgreSQL
 from tests.functional.world import BY_SLUG, FACTORY, World, row
 from verifier import parts
 from verifier.cli.simulator import Delivery, person
-from verifier.loops import collect_seldom
+from verifier.loops import LoopThread, collect_seldom
 from verifier.model.delivery import (
     Callback,
     DeliveryId,
@@ -49,8 +53,11 @@ from verifier.model.delivery import (
     ItemOutcome,
     ItemState,
 )
+from verifier.policy.thresholds import load_thresholds
 from verifier.ports import Adapter
 from verifier.preparing import Prepared
+from verifier.settings import Settings
+from verifier.signalling import SignalWorker
 from verifier.store.engine import Database
 from verifier.store.schema import upgrade
 
@@ -76,7 +83,7 @@ class Figure:
 
 @contextmanager
 def profiled(path: str) -> Iterator[None]:
-    """Write a profile of every thread that begins in here; nothing without a path."""
+    """Write a profile of this thread; nothing without a path."""
     if not path:
         yield
         return
@@ -84,6 +91,26 @@ def profiled(path: str) -> Iterator[None]:
     profile.enable()
     yield
     profile.disable()
+    profile.dump_stats(path)
+
+
+@asynccontextmanager
+async def profiled_there(thread: LoopThread, path: str) -> AsyncIterator[None]:
+    """Write a profile of the thread in which transactions that write run; nothing without a path."""
+    if not path:
+        yield
+        return
+    profile = cProfile.Profile()
+
+    async def begin() -> None:
+        profile.enable()
+
+    async def end() -> None:
+        profile.disable()
+
+    await thread.run(begin())
+    yield
+    await thread.run(end())
     profile.dump_stats(path)
 
 
@@ -136,7 +163,7 @@ async def recorded(
     name = f"recorded, groups of {together}, {kind}"
     gc.collect()
     base, each = _jiffies(server) if server else 0.0, []
-    with profiled(f"{path}.{kind}.{together}" if path else ""):
+    async with profiled_there(world.store.database._writing, f"{path}.{kind}.{together}" if path else ""):  # noqa: SLF001 - there is no other way into that thread
         for start in range(0, len(waiting), together):
             begun = process_time()
             outcomes = await world.commit(waiting[start : start + together])
@@ -144,6 +171,30 @@ async def recorded(
             assert all(item.state is ItemState.ACCEPTED for one in outcomes for item in one.items)
     theirs = _jiffies(server) - base if server else 0.0
     return Figure(name, median(each) * 1e6, theirs / len(waiting) * 1e6)
+
+
+async def followed(world: World, callbacks: int, kind: str, server: Sequence[int]) -> list[Figure]:
+    """What follows a callback: its record is issued, and its learner looked at for signals."""
+    worker = SignalWorker(
+        world.store, load_thresholds(Settings().signals.read_bytes()), world.clock, _Unheard()
+    )
+
+    async def signals() -> None:
+        while await worker.step():
+            pass
+
+    figures = []
+    for name, work in (("issued", world.issue), ("looked at for signals", signals)):
+        base, begun = _jiffies(server) if server else 0.0, process_time()
+        await work()
+        own, theirs = process_time() - begun, _jiffies(server) - base if server else 0.0
+        figures.append(Figure(f"{name}, {kind}", own / callbacks * 1e6, theirs / callbacks * 1e6))
+    return figures
+
+
+class _Unheard:
+    def counted(self, signals: Mapping[tuple[str, str], int]) -> None:
+        """Nobody asks how many there are."""
 
 
 async def over(
@@ -161,6 +212,8 @@ async def over(
     await world.commit(warm[: chosen.warm // 2])
     for one in warm[chosen.warm // 2 :]:
         await world.commit([one])
+    # And what the rosters left to be issued and looked at.
+    await followed(world, chosen.warm, kind, ())
     figures, preparing, first = [], [], 0
     for size, count in counts.items():
         waiting, figure = prepared(world, deliveries(world, count, first))
@@ -169,8 +222,26 @@ async def over(
         figures.append(await recorded(world, waiting, size, kind, server, chosen.profile))
     [(granted,)] = await world.sql("select count(*) from decisions where state = 'granted'")
     assert granted == first + chosen.warm
+    figures += await followed(world, first, kind, server)
     await world.store.database.close()
     return [*preparing[-1:], *figures] if kind == "sqlite" else figures
+
+
+# --- the bare parts
+
+
+def bare_calls() -> list[Figure]:
+    """The library's calls for the certificate's signature and for the record's."""
+    key, data = ec.generate_private_key(ec.SECP256R1()), b"x" * 1_000
+    algorithm = ec.ECDSA(hashes.SHA256())
+    begun = process_time()
+    for _ in range(2_000):
+        key.sign(data, algorithm)
+    signing = (process_time() - begun) / 2_000
+    return [
+        Figure("bare ES256 verification", 1e6 / bare_library.verifications(0.2)),
+        Figure("bare ES256 signature", signing * 1e6),
+    ]
 
 
 # --- over HTTP ----------------------------------------------------------------------------------------------
@@ -252,6 +323,7 @@ def measure(chosen: argparse.Namespace) -> list[Figure]:
         if "http" in stores:
             installation = worlds.install(directory / "http")
             requests = asyncio.run(_requests(directory, installation, chosen.callbacks))
+            figures += bare_calls()
             figures.append(asyncio.run(bare(requests)))
             figures.append(asyncio.run(answered(requests, chosen.profile)))
         if "sqlite" in stores:
@@ -282,6 +354,15 @@ def _on_postgresql(directory: Path, chosen: argparse.Namespace) -> list[Figure]:
             server.stop()
 
 
+def markdown(figures: Sequence[Figure]) -> str:
+    """The table for a page."""
+    rows = ["| CPU time of a callback | µs | µs of the database server |", "|---|---|---|"]
+    rows += [
+        f"| {one.name} | {one.own:,.0f} | {f'{one.server:,.0f}' if one.server else ''} |" for one in figures
+    ]
+    return "\n".join(rows)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="benchmarks.intake", description=__doc__)
@@ -291,9 +372,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--stores", default="http,sqlite,postgresql")
     parser.add_argument("--profile", default="", help="write profiles to files that begin so")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", type=Path, help="a page on which to fill in the table")
     chosen = parser.parse_args(arguments)
     figures = measure(chosen)
     console = Console(width=110)
+    if chosen.page:
+        fill_in(chosen.page, "parts", markdown(figures))
     if chosen.json:
         console.print_json(json.dumps([{"kind": f.name, "own": f.own, "server": f.server} for f in figures]))
     else:
