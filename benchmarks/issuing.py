@@ -34,7 +34,7 @@ from tests.functional.world import FACTORY, World, row
 from verifier import evaluator
 from verifier.batching import Pen
 from verifier.cli.simulator import Person, person
-from verifier.issuer import Issuer
+from verifier.issuer import BATCH, Issuer
 from verifier.loops import collect_seldom
 from verifier.merkle import Frontier, coordinates, inclusion_proof
 from verifier.model.ledger import NodeReader
@@ -314,8 +314,9 @@ async def delays(where: Place, installation: worlds.Installation, samples: int) 
     crew.add(
         "evaluator",
         lambda: evaluator.step(world.store, lambda: rules, clock=world.clock, new_id=world.new_id),
+        full=evaluator.SLICE,
     )
-    crew.add("issuer", world.issuer.step)
+    crew.add("issuer", world.issuer.step, full=BATCH)
     crew.start()
     waited = []
     for number, who in enumerate(people(samples)):
