@@ -17,8 +17,10 @@ IDLE_SECONDS: Final = 1.0
 """How often a worker looks unasked: it finds what another process wrote."""
 BACKOFF_SECONDS: Final = 1.0
 TOGETHER_SECONDS: Final = 0.25
-"""From one beginning of a worker's step to the next: what is written meanwhile is taken together, since a
-step costs much by itself and little for one thing more."""
+"""At most from the beginning of one step to that of the next: what is written meanwhile is taken together,
+since a step costs much by itself and little for one thing more."""
+_SHARE: Final = 4
+"""A step that took little is followed sooner: the next begins after this many times what it took."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,8 @@ class Worker:
         needed: whether the service cannot do its work without it.
         woken: whether it may have to work on what is written here.
         full: what a step says that did as much as one does at most: more is left, and is done at once.
-        every: seconds from the beginning of another step to that of the next, however often it is woken.
+        every: seconds, at most, from the beginning of another step to that of the next, however often it is
+            woken.
         wake: set by whoever wrote something that this worker may have to work on.
         failed: why the worker stopped for good, if it did.
     """
@@ -70,10 +73,11 @@ class Worker:
             begun = loop.time()
             try:
                 done = await self.step()
+                rest = min(self.every, (loop.time() - begun) * _SHARE)
                 if done >= self.full:
                     continue
                 if done or await _within(self.wake, IDLE_SECONDS):
-                    await _within(self._stopping, begun + self.every - loop.time())
+                    await _within(self._stopping, begun + rest - loop.time())
                     # Cleared before the next step looks: what is written from here on sets it again.
                     self.wake.clear()
             except Unavailable as failure:

@@ -16,13 +16,15 @@ from verifier.workers import Crew, Worker
 class Steps:
     """Answers one after another; then nothing is left to do."""
 
-    def __init__(self, *answers: int | Exception) -> None:
+    def __init__(self, *answers: int | Exception, takes: float = 0) -> None:
         self.answers = list(answers)
+        self.takes = takes
         self.runs = 0
         self.idle = asyncio.Event()
 
     async def __call__(self) -> int:
         self.runs += 1
+        await asyncio.sleep(self.takes)
         if not self.answers:
             self.idle.set()
             return 0
@@ -66,26 +68,35 @@ async def test_a_wake_makes_it_look_again_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_full_step_is_followed_at_once_and_another_one_waits_for_more() -> None:
-    steps = Steps(10, 12, 9)
+    steps = Steps(10, 12, 9, takes=0.1)
     worker = Worker("test", steps, full=10, every=3600)
     worker.start()
-    await soon(lambda: steps.runs == 3)
+    await soon(lambda: not steps.answers)
     worker.wake.set()
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
     assert steps.runs == 3
     await asyncio.wait_for(worker.stop(), 5)
+
+
+async def test_a_step_that_took_little_is_followed_soon() -> None:
+    steps = Steps(9, 9, 9)
+    worker = Worker("test", steps, full=10, every=3600)
+    worker.start()
+    await steps.idle.wait()
+    assert steps.runs == 4
+    await worker.stop()
 
 
 async def test_whoever_is_woken_often_begins_no_sooner_than_its_time_and_misses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(workers, "IDLE_SECONDS", 60)
-    steps = Steps()
+    steps = Steps(takes=0.02)
     worker = Worker("test", steps, every=0.05)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     worker.start()
-    await soon(lambda: steps.runs == 1)
+    await steps.idle.wait()
     for _ in range(5):
         worker.wake.set()
         await asyncio.sleep(0)
