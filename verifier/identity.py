@@ -65,6 +65,8 @@ import hmac
 import json
 import re
 from datetime import date
+from functools import cache
+from operator import mul
 from typing import Final
 
 from verifier.errors import Code, ConfigurationError, IdentityRejected
@@ -105,6 +107,7 @@ _RESIDENT_FORM = re.compile(r"[0-9]{15}|[0-9]{17}[0-9X]")
 _RESIDENT_OLD_LENGTH = 15
 _RESIDENT_LENGTHS = frozenset({_RESIDENT_OLD_LENGTH, 18})
 _RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+_RESIDENT_ZERO = ord("0") * sum(_RESIDENT_WEIGHTS)
 _RESIDENT_CHECKS = "10X98765432"
 _EARLIEST_BIRTH = date(1900, 1, 1)
 
@@ -248,7 +251,8 @@ def birth_date(identifier: Identifier) -> date | None:
 
 
 def _resident_check(number: str) -> str:
-    total = sum(int(digit) * weight for digit, weight in zip(number, _RESIDENT_WEIGHTS, strict=False))
+    # Of ASCII digits, by their codes: each is 48 above its digit.
+    total = sum(map(mul, number.encode("ascii"), _RESIDENT_WEIGHTS)) - _RESIDENT_ZERO
     return _RESIDENT_CHECKS[total % 11]
 
 
@@ -306,9 +310,14 @@ def keyed_index(kind: str, value: str, pepper: bytes) -> bytes:
     """The same of a stored kind and canonical text, not read by the rules again; errors likewise."""
     if len(pepper) < _PEPPER_BYTES:
         raise ConfigurationError(Code.KEY_REFUSED, "the pepper has fewer than 32 bytes")
-    parts = (_INDEX_LABEL, kind.encode(), value.encode())
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hmac.digest(pepper, message, "sha256")
+    text = value.encode()
+    return hmac.digest(pepper, b"".join((_labelled(kind), len(text).to_bytes(4, "big"), text)), "sha256")
+
+
+@cache
+def _labelled(kind: str) -> bytes:
+    """The label and a kind, each after its length; of kinds there are few."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in (_INDEX_LABEL, kind.encode()))
 
 
 def masked(identifier: Identifier) -> str:

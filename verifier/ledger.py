@@ -45,6 +45,7 @@ MIN_SALT_BYTES: Final = 16
 """Shortest salt of a row digest: 128 bits, so that personal data cannot be guessed from it."""
 
 _MOST: Final = strict_json.MAX_SAFE_INTEGER
+_MARK: Final = "?id?"
 _ED25519: Final = b"\x01"
 _LENGTH_BYTES: Final = 2
 _CHECKPOINT_LINES: Final = 3
@@ -95,11 +96,15 @@ def row_digest(salt: bytes, table: str, row: Mapping[str, str | int | bytes | bo
     """
     if len(salt) < MIN_SALT_BYTES:
         raise _refused("the salt of a row digest is shorter than 16 bytes")
+    return sha256(salt + _row_text(table, row)).digest()
+
+
+def _row_text(table: str, row: Mapping[str, str | int | bytes | bool | None]) -> bytes:
     values = {
         column: {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
         for column, value in row.items()
     }
-    return sha256(salt + _canonical({"row": values, "table": table})).digest()
+    return _canonical({"row": values, "table": table})
 
 
 class RowForm:
@@ -130,6 +135,27 @@ class RowForm:
         if len(salt) < MIN_SALT_BYTES or not self._quick:
             return row_digest(salt, self._table, dict(zip(self._columns, values, strict=True)))
         return sha256(salt + b'{"row":' + _plain(said) + self._end).digest()
+
+    def between(
+        self, values: Sequence[str | int | bytes | bool | None], places: Sequence[int]
+    ) -> tuple[bytes, ...] | None:
+        """What is digested of rows that differ in some texts alone, cut where these texts stand.
+
+        Args:
+            values: of such a row; those at ``places`` do not count.
+            places: of the texts, as canonical JSON orders their columns.
+
+        Returns:
+            One piece more than ``places``. The digest of a row is SHA-256 over the salt, the pieces and the
+            texts between them, as long as no text has a character to be escaped. None where the other values
+            hold what marks the places.
+        """
+        marked = list(values)
+        for place in places:
+            marked[place] = _MARK
+        row = dict(zip(self._columns, marked, strict=True))
+        pieces = _row_text(self._table, row).split(_MARK.encode())
+        return tuple(pieces) if len(pieces) == len(places) + 1 else None
 
 
 def evidence_root(digests: Sequence[bytes]) -> bytes:

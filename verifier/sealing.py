@@ -35,7 +35,7 @@ _FEWEST_DISTINCT: Final = 8
 
 def associated_data(*parts: str) -> bytes:
     """What a sealed value belongs to, such as table, column and row, as unambiguous bytes."""
-    return b"".join(_prefixed(part.encode("utf-8")) for part in parts)
+    return b"".join([_prefixed(part.encode("utf-8")) for part in parts])
 
 
 def _prefixed(part: bytes) -> bytes:

@@ -455,6 +455,31 @@ def test_a_form_of_rows_refuses_what_row_digest_refuses(salt: bytes, value: str 
         ledger.RowForm("facts", ["a"]).digest(salt, [value])
 
 
+@given(
+    st.binary(min_size=16, max_size=16),
+    st.text(st.sampled_from("0123456789abcdefXYZ-_"), max_size=32),
+    st.text(st.sampled_from("0123456789abcdefXYZ-_"), max_size=32),
+    st.one_of(
+        st.text(st.characters(codec="utf-8")), st.integers(0, 9), st.binary(), st.booleans(), st.none()
+    ),
+)
+def test_rows_that_differ_in_two_texts_have_the_digests_of_row_digest(
+    salt: bytes, first: str, second: str, alike: str | int | bytes | None
+) -> None:
+    form = ledger.RowForm("disclosures", ["what", "b", "a"])
+    pieces = form.between([alike, "", ""], [2, 1])
+    assert pieces is not None
+    before, between, behind = pieces
+    text = b"".join((before, first.encode(), between, second.encode(), behind))
+    row = {"a": first, "b": second, "what": alike}
+    assert sha256(salt + text).digest() == ledger.row_digest(salt, "disclosures", row)
+
+
+def test_rows_whose_other_values_hold_the_mark_are_not_cut() -> None:
+    form = ledger.RowForm("disclosures", ["a", "what"])
+    assert form.between(["", ledger._MARK], [0]) is None
+
+
 def test_a_row_digest_depends_on_salt_table_column_value_and_type() -> None:
     salt = bytes(16)
     digests = [

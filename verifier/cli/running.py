@@ -14,7 +14,7 @@ from verifier import keyfiles, many
 from verifier.app import compose
 from verifier.cli import demo as demonstration
 from verifier.errors import Code, ConfigurationError, VerifierError
-from verifier.loops import collect_seldom
+from verifier.loops import collect_seldom, share_heaps
 from verifier.settings import Settings
 
 _LOGGED = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -33,6 +33,7 @@ def serve(
     if workers < 0:
         detail = "a number from 0 on is needed"
         raise ConfigurationError(Code.CONFIGURATION_INVALID, detail, pointer="workers")
+    share_heaps()
     logging.basicConfig(level=logging.INFO, format=_LOGGED_BY_MANY if workers else _LOGGED)
     if workers:
         return many.serve(replace(settings, workers=workers), workers, complain)

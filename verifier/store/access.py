@@ -7,16 +7,23 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import BigInteger, bindparam, delete, select, update
 
 from verifier.model.access import Client
 from verifier.model.facts import AnyFact, FactId
 from verifier.model.person import LearnerId
 from verifier.policy import entitlement_of
 from verifier.ports.operating import Adoption
-from verifier.store import tables
+from verifier.store import alike, tables
+from verifier.store.columns import microseconds, plainly
+from verifier.store.keys import KEYS
 from verifier.store.outlines import Outlines
-from verifier.store.session import chunks
+
+_DUE = select(tables.due.c.learner_id).where(
+    tables.due.c.not_before.is_(None)
+    | (plainly(tables.due.c.not_before) <= bindparam("at", type_=BigInteger)),
+    tables.due.c.learner_id.in_(KEYS),
+)
 
 
 class Access(Outlines):
@@ -63,30 +70,12 @@ class Access(Outlines):
         self, learners: Collection[LearnerId], client_id: str, purpose: str, what: str, at: datetime
     ) -> None:
         """Record that a client learned something of these learners."""
-        self.append(
-            tables.disclosures,
-            [
-                {
-                    "disclosure_id": self.vault.new_id(),
-                    "learner_id": learner,
-                    "client_id": client_id,
-                    "purpose": purpose,
-                    "what": what,
-                    "recorded_at": at,
-                }
-                for learner in sorted(learners)
-            ],
-        )
+        said = {"client_id": client_id, "purpose": purpose, "what": what, "recorded_at": at}
+        alike.append(self, tables.disclosures, "disclosure_id", "learner_id", said, sorted(learners))
 
     def due_among(self, learners: Collection[LearnerId], at: datetime) -> Collection[LearnerId]:
         """Those of the learners who wait to be judged again, and not for a later moment."""
-        table = tables.due
-        ripe = table.c.not_before.is_(None) | (table.c.not_before <= at)
-        found: set[LearnerId] = set()
-        for chunk in chunks(learners):
-            rows = select(table.c.learner_id).where(ripe, table.c.learner_id.in_(chunk))
-            found |= {LearnerId(who) for who in self.connection.execute(rows).scalars()}
-        return found
+        return {LearnerId(who) for (who,) in self.among(_DUE, learners, at=microseconds(at))}
 
     def adopt(self, kind: str, digest: str, content: str, body: Mapping[str, Any], at: datetime) -> bool:
         """Adopt a source form: a row and a ledger entry; False if this content stands adopted already."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import BigInteger, Dialect, LargeBinary, MetaData, String, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Dialect,
+    LargeBinary,
+    MetaData,
+    String,
+    TypeDecorator,
+    type_coerce,
+)
 from typing_extensions import override
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -14,6 +24,11 @@ _MICROSECOND = timedelta(microseconds=1)
 def microseconds(moment: datetime) -> int:
     """An aware moment as microseconds since 1970."""
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment(count: int) -> datetime:
+    """The aware moment of so many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=count)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -29,6 +44,11 @@ class Moment(TypeDecorator[datetime]):
     @override
     def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+def plainly(column: Column[datetime]) -> ColumnElement[int]:
+    """A column of moments as it is stored: microseconds, without the conversion of each of many."""
+    return type_coerce(column, BigInteger)
 
 
 metadata = MetaData(

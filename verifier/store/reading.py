@@ -11,8 +11,10 @@ import msgspec
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Row,
     and_,
+    bindparam,
     exists,
     func,
     literal,
@@ -38,6 +40,7 @@ from verifier.ports.reading import (
 from verifier.signatures.sdjwt import compose
 from verifier.store import tables
 from verifier.store.issuing import sealed_disclosures
+from verifier.store.keys import KEYS
 from verifier.store.session import Session, chunks
 
 _DENSE = 1.5
@@ -67,6 +70,30 @@ def _still_about() -> ColumnElement[bool]:
     return or_(reviews.kind != "weak_identity", ~corrected)
 
 
+_ENTRIES, _RECORDS, _LEARNERS = tables.entries.c, tables.records.c, tables.learners.c
+_PAGE = (
+    select(
+        _ENTRIES.position,
+        _ENTRIES.kind,
+        _ENTRIES.body,
+        _ENTRIES.leaf_hash,
+        _ENTRIES.office,
+        _ENTRIES.record_id,
+    )
+    .where(_ENTRIES.position > bindparam("after"), _ENTRIES.position < bindparam("size"))
+    .order_by(_ENTRIES.position)
+    .limit(bindparam("most", type_=Integer))
+)
+_PLAIN = select(_RECORDS.position, _RECORDS.record_id, _RECORDS.learner_id, _RECORDS.kind, _RECORDS.jws)
+_OPEN = _PLAIN.add_columns(_RECORDS.sealed_disclosures, _LEARNERS.sealed_key).join(
+    tables.learners, _LEARNERS.learner_id == _RECORDS.learner_id
+)
+_BETWEEN = _RECORDS.position.between(bindparam("first"), bindparam("last"))
+_STRETCH, _STRETCH_OPEN = _PLAIN.where(_BETWEEN), _OPEN.where(_BETWEEN)
+_SINGLE, _SINGLE_OPEN = (one.where(_RECORDS.position.in_(KEYS)) for one in (_PLAIN, _OPEN))
+"""Constants: to compose a statement takes longer than to execute it."""
+
+
 class ReadingSession(Session):
     """One reading transaction."""
 
@@ -85,14 +112,8 @@ class ReadingSession(Session):
     ) -> tuple[Sequence[FeedEntry], int]:
         """Entries with index > ``after``, and the ledger's size at that moment."""
         size = self.size()
-        table = tables.entries
-        columns = ("position", "kind", "body", "leaf_hash", "office", "record_id")
-        rows = self.connection.execute(
-            select(*(table.c[name] for name in columns))
-            .where(table.c.position > after, table.c.position < size)
-            .order_by(table.c.position)
-            .limit(limit)
-        ).all()
+        given = {"after": after, "size": size, "most": limit}
+        rows = self.connection.execute(_PAGE, given).all()
         shown = [place for place, kind, *_, office, record in rows if record and shows(kind, office)]
         records = self._shown(shown, disclosed=disclosed)
         return [
@@ -102,23 +123,29 @@ class ReadingSession(Session):
 
     def _shown(self, positions: Sequence[int], *, disclosed: bool) -> dict[int, ShownRecord]:
         """Records by the index of their entry: no more of each than is shown."""
-        table = tables.records
-        names = ("position", "record_id", "learner_id", "kind", "jws")
-        columns = [table.c[name] for name in (*names, *(("sealed_disclosures",) if disclosed else ()))]
         found: dict[int, ShownRecord] = {}
         wanted = set(positions)
+        stretch, single = (_STRETCH_OPEN, _SINGLE_OPEN) if disclosed else (_STRETCH, _SINGLE)
         for chunk in chunks(positions):
             first, last = chunk[0], chunk[-1]
             # Where most of a stretch is shown it is read as one: naming each of them takes longer.
             dense = last - first < _DENSE * len(chunk)
-            which = table.c.position.between(first, last) if dense else table.c.position.in_(chunk)
-            rows = [row for row in self.connection.execute(select(*columns).where(which)) if row[0] in wanted]
-            if disclosed:
-                self.learner_keys({row[2] for row in rows})
+            rows = (
+                self.connection.execute(stretch, {"first": first, "last": last}).all()
+                if dense
+                else self.among(single, chunk)
+            )
             for place, record, learner, kind, jws, *sealed in rows:
-                opened = self._disclosures(learner, record, sealed[0]) if sealed else ()
-                found[place] = ShownRecord(record, LearnerId(learner), kind, jws, opened)
+                if place in wanted:
+                    opened = self._disclosed(learner, record, *sealed) if sealed else ()
+                    found[place] = ShownRecord(record, LearnerId(learner), kind, jws, opened)
         return found
+
+    def _disclosed(self, learner: str, record_id: str, sealed: bytes, key: bytes | None) -> tuple[str, ...]:
+        """A record's disclosures, with the learner's key as it came beside them."""
+        if self.vault.lacking((learner,)):
+            self.vault.load(learner, key)
+        return self._disclosures(learner, record_id, sealed)
 
     def _disclosures(self, learner: str, record_id: str, sealed: bytes) -> tuple[str, ...]:
         """A record's disclosures; none once their key was destroyed."""

@@ -95,7 +95,7 @@ class Session:
         return [
             row
             for chunk in chunks(keys)
-            for row in self.connection.execute(composed, {**parameters(chunk), **values})
+            for row in self.connection.execute(composed, {**parameters(chunk), **values}).all()
         ]
 
     def insert_missing(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -119,7 +119,7 @@ class Session:
         if not rows:
             return
         vault, name = self.vault, str(table.name)
-        form, of_evidence = self._form(table), self._form(tables.evidence)
+        form, of_evidence = self.form_of(table), self.form_of(tables.evidence)
         written, evidence = [], []
         for row in rows:
             bound, values = form.values(row)
@@ -131,7 +131,8 @@ class Session:
         self.connection.exec_driver_sql(form.insert, written)
         self.connection.exec_driver_sql(of_evidence.insert, evidence)
 
-    def _form(self, table: Table) -> forms.Form:
+    def form_of(self, table: Table) -> forms.Form:
+        """How rows of a table go to this database."""
         dialect: Callable[[], Dialect] = type(self.connection.dialect)
         return forms.form(table, dialect)
 

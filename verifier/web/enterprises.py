@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ from verifier import roster_template
 from verifier.errors import AccessDenied, Code
 from verifier.model.access import Role
 from verifier.model.person import Uscc
-from verifier.signatures import jws, strict_json
+from verifier.signatures import jws_long, strict_json
+from verifier.signatures.jws_long import LongToken
 from verifier.web import bodies, streaming
 from verifier.web.bodies import JSON
 from verifier.web.routes import OBJECT, TEXT, Call, Number, Route, Schema, Text, Word, answer, raw, wants
@@ -96,16 +97,20 @@ async def status(call: Call) -> web.StreamResponse:
     pieces = await call.services.enterprises.status(
         call.caller, uscc, body, entitlement=entitlement, canonical=signed
     )
-    if signed:
-        # Of 10,000 people it is some 60 MB.
-        return raw(await asyncio.to_thread(_signed, call, pieces), JWT)
-    length = sum(map(len, pieces))
+    if not signed:
+        return await _sent(call, pieces, JSON, sum(map(len, pieces)))
+    # Of 10,000 people it is some 60 MB: a digest over that is nothing for the loop.
+    token = await asyncio.to_thread(_signed, call, pieces)
+    return await _sent(call, token.pieces(), JWT, token.length)
+
+
+async def _sent(call: Call, pieces: Iterable[bytes], media_type: str, length: int) -> web.StreamResponse:
     if length <= WHOLE_BYTES:
-        return raw(b"".join(pieces), JSON)
-    return await streaming.send(call, streaming.each(pieces), JSON, length)
+        return raw(b"".join(pieces), media_type)
+    return await streaming.send(call, streaming.each(pieces), media_type, length)
 
 
-def _signed(call: Call, pieces: Sequence[bytes]) -> bytes:
+def _signed(call: Call, pieces: Sequence[bytes]) -> LongToken:
     services = call.services
     claims: dict[str, Any] = {
         "iss": services.issuer,
@@ -114,8 +119,8 @@ def _signed(call: Call, pieces: Sequence[bytes]) -> bytes:
         "jti": call.request_id,
     }
     # The answer is in canonical form already, and its name sorts before the others'.
-    payload = b"".join((b'{"answer":', *pieces, b",", strict_json.canonical(claims)[1:]))
-    return jws.sign_compact(payload, services.answer_key, typ=ANSWER_TYPE).encode("ascii")
+    payload = (b'{"answer":', *pieces, b"," + strict_json.canonical(claims)[1:])
+    return jws_long.sign(payload, services.answer_key, typ=ANSWER_TYPE)
 
 
 _ENTITLEMENT: Final = Text(

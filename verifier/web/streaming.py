@@ -8,14 +8,18 @@ answer has no end then, and cannot be taken for a whole one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
+from typing import Final
 
 from aiohttp import web
 
 from verifier.errors import Code, VerifierError
 from verifier.web import errors
 from verifier.web.routes import Call
+
+PIECE_BYTES: Final = 256 * 1024
+"""What is there in small pieces is sent in pieces of this size."""
 
 
 async def send(
@@ -47,10 +51,23 @@ async def send(
     return response
 
 
-async def each(pieces: Sequence[bytes]) -> AsyncGenerator[bytes, None]:
-    """Pieces that are there already."""
-    for piece in pieces:
+async def each(pieces: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """Pieces that are there already, small ones put together."""
+    for piece in gathered(pieces, PIECE_BYTES):
         yield piece
+
+
+def gathered(pieces: Iterable[bytes], least: int) -> Iterator[bytes]:
+    """The same bytes in pieces of at least so many; the last one may be shorter."""
+    together, length = list[bytes](), 0
+    for piece in pieces:
+        together.append(piece)
+        length += len(piece)
+        if length >= least:
+            yield b"".join(together)
+            together, length = [], 0
+    if together:
+        yield b"".join(together)
 
 
 async def _write(call: Call, response: web.StreamResponse, piece: bytes) -> None:
