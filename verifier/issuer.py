@@ -19,9 +19,10 @@ has said so (``verifier ledger keep``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -58,6 +59,9 @@ STATUS_REFRESH: Final = STATUS_TTL / 3
 """After that a list is signed again, so that whoever fetches one has most of its ``ttl`` before them."""
 _QUICK: Final = 6
 """How hard a list is compressed with every batch: of a well-filled one level 9 takes 30 ms, this takes 2."""
+
+WRITTEN_LISTS: Final = 8
+"""Lists that are kept as they are written, in case that nothing in them changes."""
 
 
 class IssuerUnits(Protocol):
@@ -101,7 +105,7 @@ class _Pending:
 
     Attributes:
         places: in status lists, one for each decision that may issue a record.
-        lists: lists to sign: how many of their places are taken, and those whose status is not valid.
+        lists: lists to sign: how many of their places are taken, and the statuses of all, packed.
     """
 
     head: Head
@@ -110,7 +114,24 @@ class _Pending:
     issuable: Mapping[str, Issuable]
     evidence: Sequence[tuple[str, bytes]]
     places: Sequence[tuple[int, int]]
-    lists: Mapping[int, tuple[int, Mapping[int, int]]]
+    lists: Mapping[int, tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What this process stored last: while the head is still the very same, the store holds nothing else.
+
+    Attributes:
+        lists: status lists that the batch signed, packed.
+    """
+
+    head: Head
+    frontier: Frontier
+    lists: Mapping[int, bytes]
+
+    def is_what_was_kept(self, kept: Checkpoint) -> bool:
+        """Whether a checkpoint is of the very tree that was stored."""
+        return (kept.size, kept.root) == (self.frontier.size, self.frontier.root())
 
 
 class Issuer:
@@ -137,6 +158,8 @@ class Issuer:
         self._randbytes = randbytes
         self._new_id = new_id
         self._epoch = -1
+        self._stored: _Stored | None = None
+        self._verified: tuple[bytes, IssuerKeys, Checkpoint] | None = None
 
     def take_up(self, keys: IssuerKeys) -> None:
         """Sign with these from the next step on."""
@@ -172,17 +195,25 @@ class Issuer:
             raise LedgerRefused(
                 Code.LEDGER_FORK_REFUSED, "the kept checkpoint is missing: see `ledger keep` in the manual"
             )
+        keys, verified = self._keys, self._verified
+        if verified is not None and verified[0] == note and verified[1] is keys:
+            return verified[2]
         try:
-            return ledger.parse_checkpoint(ledger.verify_note(note, {self._origin: self._keys.known}))
+            kept = ledger.parse_checkpoint(ledger.verify_note(note, {self._origin: keys.known}))
         except LedgerRefused as error:
             detail = f"the kept checkpoint is not ours: {error.detail}"
             raise LedgerRefused(Code.LEDGER_FORK_REFUSED, detail) from None
+        self._verified = note, keys, kept
+        return kept
 
     def _frontier(self, tx: IssuingTransaction, head: Head) -> Frontier:
         """The ledger's right edge, after checking that it continues the checkpoint kept outside."""
         kept = self._kept_checkpoint()
         if kept.size > head.size:
             raise LedgerRefused(Code.LEDGER_FORK_REFUSED, "the ledger does not continue the kept checkpoint")
+        stored = self._stored
+        if stored is not None and stored.head == head and stored.is_what_was_kept(kept):
+            return stored.frontier
 
         def edges(node: NodeReader) -> tuple[Frontier, Frontier]:
             return Frontier.read(kept.size, node), Frontier.read(head.size, node)
@@ -205,8 +236,9 @@ class Issuer:
         pending = await self._units.issuing(self._read, write=False)
         if pending is None:
             return 0
-        batch = self._sign(pending, self._clock(), self._keys)
+        batch, stored = self._sign(pending, self._clock(), self._keys)
         await self._units.issuing(lambda tx: tx.commit(batch), write=True)
+        self._stored = stored
         if batch.entries:
             self._keep(batch.after)
         return len(batch.entries)
@@ -239,10 +271,23 @@ class Issuer:
             evidence,
             places,
             {
-                list_id: (lists[list_id][0] if list_id in lists else 0, tx.set_statuses(list_id))
+                list_id: (lists[list_id][0] if list_id in lists else 0, self._packed(tx, head, list_id))
                 for list_id in stale | previous | {list_id for list_id, _ in places}
             },
         )
+
+    def _packed(self, tx: IssuingTransaction, head: Head, list_id: int) -> bytes:
+        """All statuses of a list, from the store where this process did not store them last.
+
+        To read them takes as long as the list is full, and hardly any changes.
+        """
+        stored = self._stored
+        if stored is not None and stored.head == head and list_id in stored.lists:
+            return stored.lists[list_id]
+        packed = status_list.blank(LIST_SIZE, LIST_BITS)
+        for index, status in tx.set_statuses(list_id).items():
+            status_list.put(packed, LIST_BITS, index, status)
+        return bytes(packed)
 
     def _places(
         self, tx: IssuingTransaction, wanted: int, lists: Mapping[int, tuple[int, datetime]]
@@ -258,7 +303,7 @@ class Issuer:
         # Sorted draws would show the order of issue in the order of places.
         return sorted(((current, index) for index in free), key=lambda _: self._randbytes(8))
 
-    def _sign(self, pending: _Pending, now: datetime, keys: IssuerKeys) -> Batch:
+    def _sign(self, pending: _Pending, now: datetime, keys: IssuerKeys) -> tuple[Batch, _Stored]:
         pen = Pen(keys.record, self._origin, self._base_url, self._randbytes, self._new_id)
         builder = Builder(pen, pending.head.size, pending.issuable, pending.places, now)
         for item in pending.items:
@@ -282,48 +327,45 @@ class Issuer:
             at=now,
             statements=builder.statements,
         )
-        return replace(batch, lists=_lists(pen, keys.status, pending.lists, batch))
+        lists = _lists(pending.lists, batch)
+        signed = [
+            SignedList(list_id, _signed_list(pen, keys.status, list_id, packed, batch), taken)
+            # A list of which no place is taken was drawn from, but the decisions issued nothing.
+            for list_id, (taken, packed) in sorted(lists.items())
+            if taken
+        ]
+        packed = {list_id: packed for list_id, (_, packed) in lists.items()}
+        return replace(batch, lists=signed), _Stored(batch.after, frontier, packed)
 
 
-def _lists(
-    pen: Pen, signer: Signer, lists: Mapping[int, tuple[int, Mapping[int, int]]], batch: Batch
-) -> Collection[SignedList]:
-    """Every list that a batch changes, and every stale one, signed."""
-    statuses = {list_id: dict(before) for list_id, (_, before) in lists.items()}
+def _lists(lists: Mapping[int, tuple[int, bytes]], batch: Batch) -> Mapping[int, tuple[int, bytes]]:
+    """The lists as the batch leaves them: how many places are taken, and all statuses, packed."""
+    statuses = {list_id: bytearray(packed) for list_id, (_, packed) in lists.items()}
     taken = {list_id: count for list_id, (count, _) in lists.items()}
     for new in batch.records:
         taken[new.status_list] += 1
-        statuses[new.status_list][new.status_index] = new.status
+        status_list.put(statuses[new.status_list], LIST_BITS, new.status_index, new.status)
         previous = new.issuable.previous
         if previous is not None and new.previous_status is not None:
-            statuses[previous.status_list][previous.status_index] = new.previous_status
+            packed = statuses[previous.status_list]
+            status_list.put(packed, LIST_BITS, previous.status_index, new.previous_status)
+    return {list_id: (taken[list_id], bytes(packed)) for list_id, packed in statuses.items()}
+
+
+def _signed_list(pen: Pen, signer: Signer, list_id: int, packed: bytes, batch: Batch) -> str:
     level = _QUICK if batch.records else status_list.BEST
-    signed = []
-    for list_id in sorted(lists):
-        # A list of which no place is taken was drawn from, but the decisions issued nothing.
-        if taken[list_id]:
-            token = _status_token(pen.status_uri(list_id), pen.base_url, statuses[list_id], batch.at, level)
-            signed.append(
-                SignedList(
-                    list_id,
-                    jws.sign_compact(canonical(token), signer, typ="statuslist+jwt"),
-                    taken[list_id],
-                )
-            )
-    return signed
-
-
-def _status_token(
-    uri: str, issuer: str, statuses: Mapping[int, int], now: datetime, level: int
-) -> dict[str, JsonValue]:
-    packed = status_list.blank(LIST_SIZE, LIST_BITS)
-    for index, status in statuses.items():
-        status_list.put(packed, LIST_BITS, index, status)
-    return {
-        "sub": uri,
-        "iss": issuer,
-        "iat": int(now.timestamp()),
-        "exp": int((now + STATUS_LIFETIME).timestamp()),
+    said: dict[str, JsonValue] = {
+        "sub": pen.status_uri(list_id),
+        "iss": pen.base_url,
+        "iat": int(batch.at.timestamp()),
+        "exp": int((batch.at + STATUS_LIFETIME).timestamp()),
         "ttl": int(STATUS_TTL.total_seconds()),
-        "status_list": {"bits": LIST_BITS, "lst": status_list.encode(packed, LIST_BITS, level=level)},
+        "status_list": {"bits": LIST_BITS, "lst": _written(packed, level)},
     }
+    return jws.sign_compact(canonical(said), signer, typ="statuslist+jwt")
+
+
+@lru_cache(maxsize=WRITTEN_LISTS)
+def _written(packed: bytes, level: int) -> str:
+    """A list's statuses, compressed. A new record is valid, as a free place is: most batches change none."""
+    return status_list.encode(packed, LIST_BITS, level=level)

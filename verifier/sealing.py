@@ -35,11 +35,11 @@ _FEWEST_DISTINCT: Final = 8
 
 def associated_data(*parts: str) -> bytes:
     """What a sealed value belongs to, such as table, column and row, as unambiguous bytes."""
-    return b"".join([_prefixed(part.encode("utf-8")) for part in parts])
-
-
-def _prefixed(part: bytes) -> bytes:
-    return len(part).to_bytes(4, "big") + part
+    said = b""
+    for part in parts:
+        encoded = part.encode("utf-8")
+        said += len(encoded).to_bytes(4, "big") + encoded
+    return said
 
 
 def _random(randbytes: RandomBytes, count: int) -> bytes:
@@ -144,7 +144,7 @@ def wrapped_version(wrapped: bytes) -> int:
 
 
 def _wrapping(version: bytes, aad: bytes) -> bytes:
-    return _prefixed(_WRAP_LABEL.encode("ascii")) + version + aad
+    return associated_data(_WRAP_LABEL) + version + aad
 
 
 def keyed_digest(key: bytes, purpose: str, data: bytes) -> bytes:

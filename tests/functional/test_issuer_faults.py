@@ -202,7 +202,7 @@ async def test_a_twin_that_was_paused_after_its_commit_keeps_no_older_checkpoint
     await first.start()
     pending = await first._units.issuing(first._read, write=False)
     assert pending is not None
-    batch = first._sign(pending, world.now, world.issuer_keys)
+    batch, _ = first._sign(pending, world.now, world.issuer_keys)
     await world.store.issuing(lambda tx: tx.commit(batch), write=True)
     other = twin(world)
     await other.start()

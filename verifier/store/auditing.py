@@ -22,9 +22,9 @@ from verifier.ports.auditing import (
 )
 from verifier.ports.witnessing import Cosigned
 from verifier.store import tables
+from verifier.store.appending import HEAD, sealed_disclosures
 from verifier.store.auditing_derived import Row
 from verifier.store.auditing_sealed import Sealed
-from verifier.store.issuing import HEAD, sealed_disclosures
 from verifier.store.session import covered, row_key
 from verifier.store.witnessed import cosigned
 

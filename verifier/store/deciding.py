@@ -44,6 +44,12 @@ _ABOUT = _CURRENT.where(_FACTS.learner_id.in_(KEYS))
 _OF_ENTERPRISES = _CURRENT.where(
     _FACTS.uscc.in_(KEYS), _FACTS.kind.in_((FactKind.ADMISSION.value, FactKind.SCOPE.value))
 )
+_STANDARDS = (
+    select(tables.adoptions.c.content)
+    .where(tables.adoptions.c.kind == KIND)
+    .order_by(tables.adoptions.c.adopted_at.desc(), tables.adoptions.c.adoption_id.desc())
+    .limit(1)
+)
 _SLOTS = select(tables.slots).where(tables.slots.c.learner_id.in_(KEYS))
 _MINE = and_(_DECISIONS.learner_id.in_(KEYS), _DECISIONS.entitlement == bindparam("entitlement"))
 _NEWEST = select(tables.decisions).where(
@@ -123,13 +129,7 @@ class Deciding(Persons):
 
     def standards(self) -> Standards | None:
         """The amounts and payees that were adopted last; None where none ever were."""
-        table = tables.adoptions
-        content = self.connection.execute(
-            select(table.c.content)
-            .where(table.c.kind == KIND)
-            .order_by(table.c.adopted_at.desc(), table.c.adoption_id.desc())
-            .limit(1)
-        ).scalar_one_or_none()
+        content = self.connection.execute(_STANDARDS).scalar_one_or_none()
         return None if content is None else standards_of(content)
 
     def facts_where(self, condition: ColumnElement[bool]) -> list[AnyFact]:

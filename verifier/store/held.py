@@ -14,8 +14,8 @@ from verifier.model.time import iso
 from verifier.signatures.sdjwt import parse_disclosure
 from verifier.signatures.status_list import Status
 from verifier.store import tables
+from verifier.store.appending import sealed_disclosures
 from verifier.store.claiming import SEALED_REASON
-from verifier.store.issuing import sealed_disclosures
 from verifier.store.session import Session
 from verifier.store.tables_erasing import mentions
 

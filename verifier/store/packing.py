@@ -15,8 +15,8 @@ from verifier.model.facts import AnyFact, FactKind
 from verifier.ports.auditing import Evidence, StoredEntry
 from verifier.ports.packing import PackedClaim, PackedRecord
 from verifier.store import tables
+from verifier.store.appending import sealed_disclosures
 from verifier.store.auditing import stored_entry
-from verifier.store.issuing import sealed_disclosures
 from verifier.store.replaying import Replaying
 from verifier.store.session import chunks, covered, row_key
 

@@ -39,7 +39,7 @@ from verifier.ports.reading import (
 )
 from verifier.signatures.sdjwt import compose
 from verifier.store import tables
-from verifier.store.issuing import sealed_disclosures
+from verifier.store.appending import sealed_disclosures
 from verifier.store.keys import KEYS
 from verifier.store.session import Session, chunks
 
