@@ -21,20 +21,24 @@ from verifier.model.person import LearnerId, Uscc
 from verifier.model.signals import (
     Closing,
     Finding,
+    Person,
     Signal,
     SignalId,
     SignalKind,
     SignalOutcome,
+    Sketch,
 )
 from verifier.model.time import iso
 from verifier.policy.thresholds import Thresholds
 from verifier.ports import Clock
 from verifier.ports.signals import Check, FindingTransaction, SignalTransaction, Slice
-from verifier.signals import RULES, Roster, of_person, of_roster, told
+from verifier.signals import RULES, Roster, may_be_found, of_person, of_roster, told
 
 T = TypeVar("T")
 W = TypeVar("W", SignalKind, SignalOutcome)
 Parameters = Mapping[str, str]
+_Page = tuple[Sequence[LearnerId], Sequence[Sketch], Sequence[Case]]
+"""People of a roster: all ids, who is told by a sketch, and the others' cases."""
 SLICE: Final = 1000
 """Pieces of evidence looked at in one go."""
 PAGE: Final = 500
@@ -64,6 +68,15 @@ class Counts(Protocol):
     def counted(self, signals: Mapping[tuple[str, str], int]) -> None:
         """Take over how many there are, by kind and state."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A slice, everybody in a sketch, and whom a rule may find."""
+
+    slice: Slice
+    sketches: Sequence[Sketch]
+    people: Sequence[Person]
 
 
 @dataclass(slots=True)
@@ -109,14 +122,22 @@ class SignalWorker:
             )
 
     async def _look_at_people(self, at: datetime) -> int:
-        next_one = await self.units.looking(lambda tx: tx.next_slice(SLICE))
-        if next_one is None:
+        seen = await self.units.looking(lambda tx: self._see(tx, at))
+        if seen is None:
             return 0
-        people = await self.units.looking(lambda tx: tx.persons(next_one.learners, at))
-        found = [one for person in people for one in of_person(person, self.thresholds)]
-        listing = {row.uscc for person in people for row in person.case.employments}
-        await self.units.finding(lambda tx: self._advance(tx, next_one, found, listing, at))
-        return next_one.pieces
+        found = [one for person in seen.people for one in of_person(person, self.thresholds)]
+        listing = {row.uscc for one in seen.sketches for row in one.rows}
+        listing |= {row.uscc for person in seen.people for row in person.case.employments}
+        await self.units.finding(lambda tx: self._advance(tx, seen.slice, found, listing, at))
+        return seen.slice.pieces
+
+    def _see(self, tx: FindingTransaction, at: datetime) -> _Seen | None:
+        next_one = tx.next_slice(SLICE)
+        if next_one is None:
+            return None
+        sketches = tx.sketches(next_one.learners)
+        opened = {one.learner_id for one in sketches if may_be_found(one, self.thresholds)}
+        return _Seen(next_one, sketches, tx.persons(opened, at) if opened else ())
 
     def _advance(
         self, tx: FindingTransaction, done: Slice, found: list[Finding], listing: set[Uscc], at: datetime
@@ -139,18 +160,23 @@ class SignalWorker:
         sharing = await self.units.looking(lambda tx: tx.sharing(uscc, MOST_SHARING))
         roster, behind = Roster(uscc, first, sharing), LearnerId("")
         while page := await self._page(uscc, behind, at):
-            listed, cases = page
+            listed, sketches, cases = page
+            for one in sketches:
+                roster.add_sketch(one)
             for case in cases:
                 roster.add(case)
             behind = listed[-1]
         return roster
 
-    async def _page(
-        self, uscc: Uscc, behind: LearnerId, at: datetime
-    ) -> tuple[Sequence[LearnerId], Sequence[Case]] | None:
-        def work(tx: FindingTransaction) -> tuple[Sequence[LearnerId], Sequence[Case]] | None:
+    async def _page(self, uscc: Uscc, behind: LearnerId, at: datetime) -> _Page | None:
+        def work(tx: FindingTransaction) -> _Page | None:
             listed = tx.listed_after(uscc, behind, PAGE)
-            return (listed, tx.nameless(listed, at)) if listed else None
+            if not listed:
+                return None
+            sketches = tx.sketches(listed, shared=False)
+            entangled = [one.learner_id for one in sketches if one.entangled]
+            cases = tx.nameless(entangled, at) if entangled else ()
+            return listed, [one for one in sketches if not one.entangled], cases
 
         return await self.units.looking(work)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NewType
@@ -12,7 +12,8 @@ from typing import Any, NewType
 import rfc8785
 
 from verifier.model.decision import Case
-from verifier.model.facts import CompletionFact, EmploymentFact, FactId
+from verifier.model.delivery import PlatformSlug
+from verifier.model.facts import CompletionFact, EmploymentFact, EmploymentMark, FactId
 from verifier.model.person import LearnerId, Uscc
 
 SignalId = NewType("SignalId", str)
@@ -65,6 +66,46 @@ class Person:
 
     case: Case
     former: tuple[Former, ...] = ()
+    shared: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A completion as far as it stands unsealed and a rule may look at it; attributes as of the fact."""
+
+    fact_id: FactId
+    platform: PlatformSlug
+    completed_at: datetime
+    started_at: datetime | None = None
+    study_minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a roster, likewise."""
+
+    uscc: Uscc
+    start: date
+    end: date | None
+    mark: EmploymentMark = EmploymentMark.EMPLOYED
+    withdrawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """One person without their name: what is read of everybody before it is known whom a rule may find.
+
+    Attributes:
+        rows: those that were not withdrawn.
+        entangled: something is known that only the whole case tells: they were merged, or a number of theirs
+            was revoked or was somebody else's, or there are facts of other kinds.
+        shared: as of ``Person``.
+    """
+
+    learner_id: LearnerId
+    courses: tuple[Course, ...]
+    rows: tuple[Row, ...]
+    entangled: bool = False
     shared: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -6,7 +6,7 @@ The notice asks for none of them. They decide when a reviewer is told of somethi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from hashlib import sha256
 from itertools import pairwise
@@ -21,6 +21,8 @@ _FIRST: Final = date(1900, 1, 1)
 _GREATEST: Final = 1_000_000
 _GREATEST_REVISION: Final = 9_999
 _DAY: Final = timedelta(days=1)
+_MOST_DAYS: Final = 4_000
+"""Days of which the values are remembered."""
 _LEAST: Final[Mapping[str, int]] = MappingProxyType(
     {"burst_people": 2, "names": 2, "shared_people": 2, "key_enterprises": 2, "employment_days": 0}
 )
@@ -77,16 +79,22 @@ class Thresholds:
     digest: str
     revision: int
     rows: Mapping[str, tuple[Threshold, ...]]
+    _days: dict[date, Limits] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def on(self, day: date) -> Limits:
         """What holds on a day; before the first day of the table what holds on that one."""
-        day = max(day, _FIRST)
-        return Limits(
-            **{
-                name: next(row.value for row in rows if covers(row.start, row.end, day))
-                for name, rows in self.rows.items()
-            }
-        )
+        found = self._days.get(day)
+        if found is None:
+            if len(self._days) >= _MOST_DAYS:
+                self._days.clear()
+            counted = max(day, _FIRST)
+            found = self._days[day] = Limits(
+                **{
+                    name: next(row.value for row in rows if covers(row.start, row.end, counted))
+                    for name, rows in self.rows.items()
+                }
+            )
+        return found
 
 
 def load_thresholds(raw: bytes) -> Thresholds:

@@ -10,7 +10,7 @@ from typing import Protocol
 from verifier.model.decision import Case
 from verifier.model.facts import CompletionFact, EmploymentFact, FactId
 from verifier.model.person import LearnerId, Uscc
-from verifier.model.signals import Closing, Finding, Person, Signal, SignalId, SignalKind
+from verifier.model.signals import Closing, Finding, Person, Signal, SignalId, SignalKind, Sketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,10 @@ class FindingTransaction(Protocol):
 
     def next_slice(self, limit: int) -> Slice | None:
         """The next facts under an evidence root; None where all were looked at."""
+        ...
+
+    def sketches(self, learners: Collection[LearnerId], *, shared: bool = True) -> Sequence[Sketch]:
+        """These people without their names; ``shared`` only if it is asked for."""
         ...
 
     def persons(self, learners: Collection[LearnerId], at: datetime) -> Sequence[Person]:

@@ -10,8 +10,9 @@
    when the number of what it is about has doubled.
 5. The order of facts never matters.
 
-``person`` has the rules on one person, ``roster`` those on an enterprise, ``wording`` the words. Thresholds
-are dated, and taken for the day of completion (``verifier.policy.thresholds``).
+``person`` has the rules on one person, ``sketch`` says whom they cannot find, ``roster`` has those on an
+enterprise, ``wording`` the words. Thresholds are dated, and taken for the day of completion
+(``verifier.policy.thresholds``).
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Final
 
 from verifier.signals.person import of_person
 from verifier.signals.roster import Roster, of_roster
+from verifier.signals.sketch import may_be_found
 from verifier.signals.wording import TITLES, reason, told
 
-__all__ = ["RULES", "TITLES", "Roster", "of_person", "of_roster", "reason", "told"]
+__all__ = ["RULES", "TITLES", "Roster", "may_be_found", "of_person", "of_roster", "reason", "told"]
 
 RULES: Final = "signals@1"
 """Version of the rules; every signal bears it."""

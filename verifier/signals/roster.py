@@ -19,8 +19,8 @@ from verifier.candidates import CaseView
 from verifier.model.decision import Case
 from verifier.model.facts import FactId
 from verifier.model.person import LearnerId, Uscc
-from verifier.model.signals import Finding, SignalKind
-from verifier.model.time import beijing_date, iso
+from verifier.model.signals import Finding, SignalKind, Sketch
+from verifier.model.time import beijing_date, covers, iso
 from verifier.policy.thresholds import Limits, Thresholds
 from verifier.signals.counting import MINUTE, MOST_ABOUT, finding, has_clock, scale
 
@@ -57,6 +57,13 @@ class Roster:
         for one in case.completions:
             if one.fact_id not in case.revoked and any(row.uscc == self.uscc for row in view.covering(one)):
                 self._finishes[one.fact_id] = Finish(one.completed_at, one.fact_id, case.learner_id)
+
+    def add_sketch(self, one: Sketch) -> None:
+        """Take in one person of whom a sketch tells everything; the entangled are taken in by their cases."""
+        for course in one.courses:
+            day = beijing_date(course.completed_at)
+            if any(row.uscc == self.uscc and covers(row.start, row.end, day) for row in one.rows):
+                self._finishes[course.fact_id] = Finish(course.completed_at, course.fact_id, one.learner_id)
 
     @property
     def finishes(self) -> Sequence[Finish]:

@@ -14,17 +14,25 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import and_, delete, func, select, tuple_, update
+import msgspec
+from sqlalchemy import Integer, and_, bindparam, delete, exists, func, or_, select, tuple_, update
 from typing_extensions import override
 
-from verifier.model.decision import Case, Entitlement
-from verifier.model.facts import AnyFact, CompletionFact, EmploymentFact, FactKind
+from verifier.model.decision import Case, Entitlement, Holding
+from verifier.model.facts import (
+    AdmissionFact,
+    AnyFact,
+    CompletionFact,
+    EmploymentFact,
+    FactKind,
+    ScopeFact,
+)
 from verifier.model.person import LearnerId, Uscc
-from verifier.model.signals import Finding, Former, Person
+from verifier.model.signals import Course, Finding, Former, Person, Row, Sketch
 from verifier.ports.signals import Check, Cursor, Slice
 from verifier.signatures import strict_json
 from verifier.store import codec, tables
-from verifier.store.session import chunks
+from verifier.store.session import KEYS, chunks
 from verifier.store.signals import Signals
 from verifier.store.tables_signals import signal_checks, signal_cursor, signals
 
@@ -34,6 +42,83 @@ _LOOKED_AT: Final = (FactKind.COMPLETION.value, FactKind.EMPLOYMENT.value, FactK
 _NO_ENTITLEMENT: Final = Entitlement("")
 """Whether a month is taken is nothing that a rule looks at."""
 _KEY_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
+
+
+_FACTS: Final = tables.facts.c
+_LATER: Final = tables.facts.alias("later")
+_CURSOR: Final = select(signal_cursor.c.position, signal_cursor.c.evidence_id).where(
+    signal_cursor.c.name == _NAME
+)
+_SLICE: Final = (
+    select(
+        tables.evidence.c.position,
+        tables.evidence.c.evidence_id,
+        tables.evidence.c.source_table,
+        tables.evidence.c.source_key,
+    )
+    .where(
+        tables.evidence.c.position >= bindparam("root"),
+        or_(
+            tables.evidence.c.position > bindparam("root"),
+            tables.evidence.c.evidence_id > bindparam("last"),
+        ),
+    )
+    .order_by(tables.evidence.c.position, tables.evidence.c.evidence_id)
+    .limit(bindparam("most", type_=Integer))
+)
+_CONCERNED: Final = select(_FACTS.learner_id, _FACTS.reference, _FACTS.kind).where(
+    _FACTS.fact_id.in_(KEYS), _FACTS.kind.in_(_LOOKED_AT)
+)
+_SKETCHED: Final = select(_FACTS.learner_id, _FACTS.kind, _FACTS.reference, _FACTS.content).where(
+    _FACTS.learner_id.in_(KEYS), ~exists().where(_LATER.c.supersedes == _FACTS.fact_id)
+)
+_ENTANGLED: Final = (
+    select(_FACTS.reference)
+    .where(
+        _FACTS.reference.in_(KEYS),
+        _FACTS.kind.in_((FactKind.COMPLETION.value, FactKind.REVOCATION.value)),
+    )
+    .group_by(_FACTS.reference)
+    # Of the two words the second comes later in every alphabet.
+    .having(
+        or_(
+            func.count(_FACTS.learner_id.distinct()) > 1,
+            func.max(_FACTS.kind) == FactKind.REVOCATION.value,
+        )
+    )
+)
+_OTHER: Final = tables.traits.alias("other")
+_SHARED: Final = (
+    select(tables.traits.c.learner_id, tables.traits.c.kind, func.count(_OTHER.c.learner_id.distinct()))
+    .select_from(
+        tables.traits.join(
+            _OTHER,
+            and_(
+                _OTHER.c.kind == tables.traits.c.kind,
+                _OTHER.c.pepper_version == tables.traits.c.pepper_version,
+                _OTHER.c.blind_index == tables.traits.c.blind_index,
+            ),
+        )
+    )
+    .where(tables.traits.c.learner_id.in_(KEYS))
+    .group_by(
+        tables.traits.c.learner_id,
+        tables.traits.c.kind,
+        tables.traits.c.pepper_version,
+        tables.traits.c.blind_index,
+    )
+)
+_ADVANCE: Final = (
+    update(signal_cursor)
+    .where(
+        signal_cursor.c.name == _NAME,
+        signal_cursor.c.position == bindparam("root"),
+        signal_cursor.c.evidence_id == bindparam("last"),
+    )
+    .values(position=bindparam("new_root"), evidence_id=bindparam("new_last"))
+)
+_COURSES: Final = msgspec.json.Decoder(Course)
+_ROWS: Final = msgspec.json.Decoder(Row)
 
 
 class Looking(Signals):
@@ -51,26 +136,27 @@ class Looking(Signals):
         if self.names_opened:
             super().learner_keys(learners)
 
+    @override
+    def _organisations(self, uscc: Collection[Uscc]) -> list[AdmissionFact | ScopeFact]:
+        return []  # no rule looks at admissions and scopes
+
+    @override
+    def _holdings(
+        self, members: Mapping[LearnerId, LearnerId], entitlement: Entitlement
+    ) -> tuple[dict[LearnerId, Holding], dict[LearnerId, set[Entitlement]]]:
+        return {}, {}  # nor at what is granted
+
     # Whose turn it is
 
     def _cursor(self) -> Cursor:
-        row = self.connection.execute(
-            select(signal_cursor.c.position, signal_cursor.c.evidence_id).where(signal_cursor.c.name == _NAME)
-        ).one_or_none()
+        row = self.connection.execute(_CURSOR).one_or_none()
         return _BEGINNING if row is None else Cursor(row.position, row.evidence_id)
 
     def next_slice(self, limit: int) -> Slice | None:
         """The next facts under an evidence root; None where all were looked at."""
-        before, table = self._cursor(), tables.evidence
-        rows = self.connection.execute(
-            select(table.c.position, table.c.evidence_id, table.c.source_table, table.c.source_key)
-            .where(
-                table.c.position >= before.position,
-                tuple_(table.c.position, table.c.evidence_id) > (before.position, before.evidence),
-            )
-            .order_by(table.c.position, table.c.evidence_id)
-            .limit(limit)
-        ).all()
+        before = self._cursor()
+        where = {"root": before.position, "last": before.evidence, "most": limit}
+        rows = self.connection.execute(_SLICE, where).all()
         if not rows:
             return None
         facts = [json.loads(row.source_key)[0] for row in rows if row.source_table == tables.facts.name]
@@ -78,34 +164,21 @@ class Looking(Signals):
         return Slice(before, after, self._concerned(facts), len(rows))
 
     def _concerned(self, facts: Collection[str]) -> Collection[LearnerId]:
-        table = tables.facts
         found: set[LearnerId] = set()
-        for chunk in chunks(facts):
-            rows = self.connection.execute(
-                select(table.c.learner_id, table.c.reference, table.c.kind).where(
-                    table.c.fact_id.in_(chunk), table.c.kind.in_(_LOOKED_AT)
-                )
-            )
-            for learner, reference, kind in rows:
-                found.add(LearnerId(learner))
-                if kind == FactKind.MERGE.value:
-                    found.add(LearnerId(reference))
+        for learner, reference, kind in self.among(_CONCERNED, facts):
+            found.add(LearnerId(learner))
+            if kind == FactKind.MERGE.value:
+                found.add(LearnerId(reference))
         return {*self.members(found).values()}
 
     def advance(self, found: Slice) -> bool:
         """Move the cursor; False if somebody else moved it meanwhile."""
         first = {"name": _NAME, "position": _BEGINNING.position, "evidence_id": _BEGINNING.evidence}
         self.insert_missing(signal_cursor, [first])
-        moved = self.connection.execute(
-            update(signal_cursor)
-            .where(
-                signal_cursor.c.name == _NAME,
-                signal_cursor.c.position == found.before.position,
-                signal_cursor.c.evidence_id == found.before.evidence,
-            )
-            .values(position=found.after.position, evidence_id=found.after.evidence)
-        )
-        return moved.rowcount == 1
+        before, after = found.before, found.after
+        there = {"root": before.position, "last": before.evidence}
+        new = {"new_root": after.position, "new_last": after.evidence}
+        return self.connection.execute(_ADVANCE, {**there, **new}).rowcount == 1
 
     def ask(self, enterprises: Collection[Uscc], at: datetime, not_before: datetime) -> None:
         """Note that these enterprises are to be looked at, from a moment on.
@@ -140,10 +213,34 @@ class Looking(Signals):
 
     # What the rules look at
 
+    def sketches(self, learners: Collection[LearnerId], *, shared: bool = True) -> Sequence[Sketch]:
+        """These people without their names; ``shared`` only if it is asked for."""
+        courses: dict[str, list[Course]] = defaultdict(list)
+        rows: dict[str, list[Row]] = defaultdict(list)
+        under: dict[str, list[str]] = defaultdict(list)
+        members = self.members(learners)
+        entangled = {one for pair in members.items() if pair[0] != pair[1] for one in pair}
+        for learner, kind, reference, content in self.among(_SKETCHED, learners):
+            if kind == FactKind.COMPLETION.value:
+                courses[learner].append(_COURSES.decode(content))
+                under[reference].append(learner)
+            elif kind == FactKind.EMPLOYMENT.value:
+                if not (row := _ROWS.decode(content)).withdrawn:
+                    rows[learner].append(row)
+            else:
+                entangled.add(LearnerId(learner))
+        for (reference,) in self.among(_ENTANGLED, under):
+            entangled.update(map(LearnerId, under[reference]))
+        alike = self._shared({one: one for one in learners if one in courses}) if shared else {}
+        return [
+            Sketch(one, tuple(courses[one]), tuple(rows[one]), one in entangled, alike.get(one, {}))
+            for one in sorted(learners)
+        ]
+
     def persons(self, learners: Collection[LearnerId], at: datetime) -> Sequence[Person]:
         """These people, with their names."""
         cases = self.cases(learners, _NO_ENTITLEMENT, at)
-        former, shared = self._former(cases.values(), at), self._shared(cases)
+        former, shared = self._former(cases.values(), at), self._shared(self.members(cases))
         return [
             Person(
                 case,
@@ -188,26 +285,12 @@ class Looking(Signals):
         cases = self.cases({*canonical.values()}, _NO_ENTITLEMENT, at)
         return {one: cases[canonical[one]].employments for one in learners}
 
-    def _shared(self, learners: Collection[LearnerId]) -> Mapping[LearnerId, Mapping[str, int]]:
+    def _shared(self, members: Mapping[LearnerId, LearnerId]) -> Mapping[LearnerId, Mapping[str, int]]:
         """By kind of weak value: how many people bear the most shared one of each of these."""
-        table, other = tables.traits, tables.traits.alias("other")
-        same = and_(
-            other.c.kind == table.c.kind,
-            other.c.pepper_version == table.c.pepper_version,
-            other.c.blind_index == table.c.blind_index,
-        )
-        members = self.members(learners)
         found: dict[LearnerId, dict[str, int]] = defaultdict(dict)
-        for chunk in chunks(members):
-            rows = self.connection.execute(
-                select(table.c.learner_id, table.c.kind, func.count(other.c.learner_id.distinct()))
-                .select_from(table.join(other, same))
-                .where(table.c.learner_id.in_(chunk))
-                .group_by(table.c.learner_id, table.c.kind, table.c.pepper_version, table.c.blind_index)
-            )
-            for learner, kind, people in rows:
-                mine = found[members[LearnerId(learner)]]
-                mine[kind] = max(people, mine.get(kind, 0))
+        for learner, kind, people in self.among(_SHARED, members):
+            mine = found[members[LearnerId(learner)]]
+            mine[kind] = max(people, mine.get(kind, 0))
         return found
 
     def listed_after(self, uscc: Uscc, learner: LearnerId, limit: int) -> Sequence[LearnerId]:
