@@ -148,6 +148,9 @@ class Dying:
 
         return await self.world.store.evaluating(dies)
 
+    async def anything_due(self) -> bool:
+        return await self.world.store.anything_due()
+
 
 async def test_two_adoptions_one_after_the_other_end_with_the_last_for_everybody(
     world: World, monkeypatch: pytest.MonkeyPatch
@@ -243,6 +246,9 @@ async def test_a_sweep_that_another_evaluator_ended_meanwhile_is_passed_over(sma
                 return work(tx)
 
             return await self.world.store.evaluating(late)
+
+        async def anything_due(self) -> bool:
+            return await self.world.store.anything_due()
 
     assert (
         await evaluator.step(

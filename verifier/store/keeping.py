@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import delete, func, select, tuple_
+from sqlalchemy import Integer, bindparam, delete, func, select, tuple_
 
 from verifier.model.delivery import (
     AuthenticatedCallback,
@@ -26,6 +26,18 @@ from verifier.store.sweeping import Sweeping
 from verifier.store.tables_erasing import mentions as mentioned
 
 _ATTENTION = frozenset({ItemState.REFUSED, ItemState.IN_REVIEW, ItemState.WAITING})
+
+_WAITING, _DOCUMENTS = tables.waiting.c, tables.documents.c
+_COME = (
+    select(_WAITING.platform, _WAITING.delivery_id)
+    .join(
+        tables.documents,
+        (_DOCUMENTS.platform == _WAITING.platform) & (_DOCUMENTS.document_id == _WAITING.document_id),
+    )
+    .where(_DOCUMENTS.sealed_content.is_not(None))
+    .distinct()
+    .limit(bindparam("most", type_=Integer))
+)
 
 
 def needs_attention(outcome: DeliveryOutcome) -> bool:
@@ -133,17 +145,7 @@ class Keeping(Sweeping):
 
     def come(self, limit: int) -> Sequence[tuple[PlatformSlug, DeliveryId]]:
         """Deliveries that wait for a document which has come meanwhile."""
-        table, documents = tables.waiting, tables.documents
-        rows = self.connection.execute(
-            select(table.c.platform, table.c.delivery_id)
-            .join(
-                documents,
-                (documents.c.platform == table.c.platform) & (documents.c.document_id == table.c.document_id),
-            )
-            .where(documents.c.sealed_content.is_not(None))
-            .distinct()
-            .limit(limit)
-        )
+        rows = self.connection.execute(_COME, {"most": limit})
         return [(PlatformSlug(slug), DeliveryId(delivery)) for slug, delivery in rows]
 
     def latest_outcome(self, platform: PlatformSlug, delivery_id: DeliveryId) -> DeliveryOutcome | None:

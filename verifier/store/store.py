@@ -157,6 +157,11 @@ class Store:
         """A transaction of an import."""
         return await self.write(Importing, work)
 
+    async def anything_due(self) -> bool:
+        """Whether anybody is due or a sweep is under way."""
+        at = self._clock()
+        return await self.read(Intake, lambda tx: tx.anything_due(at))
+
     async def evaluating(self, work: Callable[[SweepingTransaction], T]) -> T:
         """A transaction of the evaluator; it looks unasked, so one without result wakes nobody."""
         result = await self._run(self.database.write, Intake, work)

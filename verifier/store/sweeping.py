@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import Row, bindparam, delete, func, or_, select, update
 
 from verifier.model.person import LearnerId
 from verifier.ports.sweeping import Backlog, Sweep
 from verifier.store import tables
 from verifier.store.deciding import Deciding
 
+_DUE: Final = (
+    select(tables.due.c.due_id)
+    .where(or_(tables.due.c.not_before.is_(None), tables.due.c.not_before <= bindparam("at")))
+    .limit(1)
+)
+_SWEEPS: Final = select(tables.sweeps).order_by(tables.sweeps.c.created_at, tables.sweeps.c.sweep_id)
+
 
 class Sweeping(Deciding):
     """Begins, moves and ends sweeps, and says how far they are."""
+
+    def anything_due(self, at: datetime) -> bool:
+        """Whether anybody is due at a moment, or a sweep is under way."""
+        found = self.connection.execute(_DUE, {"at": at}).first() or self.connection.execute(_SWEEPS).first()
+        return found is not None
 
     def people(self) -> int:
         """How many learners there are of whom any fact is known."""
@@ -50,9 +62,7 @@ class Sweeping(Deciding):
 
     def sweeps(self) -> Sequence[Sweep]:
         """Every sweep, oldest first."""
-        table = tables.sweeps
-        rows = self.connection.execute(select(table).order_by(table.c.created_at, table.c.sweep_id))
-        return [_sweep(row) for row in rows]
+        return [_sweep(row) for row in self.connection.execute(_SWEEPS)]
 
     def hold_sweep(self, sweep_id: str) -> Sweep | None:
         """Take a sweep for this transaction alone, as it stands now; None where it has ended meanwhile."""
