@@ -35,6 +35,7 @@ from verifier.model.standards import NOT_CONFIGURED
 from verifier.policy import says_amount_is_open
 from verifier.ports import RandomBytes
 from verifier.ports.issuing import Issuable
+from verifier.signatures import strict_json
 from verifier.signatures.sdjwt import Disclosure, issue, new_disclosure
 from verifier.signatures.status_list import Status
 
@@ -166,7 +167,7 @@ def claims(
             "revision": issuable.revision,
             "result": issued,
             "entitlement": issuable.entitlement,
-            "month": issuable.month.strftime("%Y-%m") if issuable.month else None,
+            "month": issuable.month.isoformat()[:7] if issuable.month else None,
             "office": issuable.office or None,
         },
         "clauses": said if isinstance(said := trace["clauses"], Clauses) else _clauses(said),
@@ -204,7 +205,8 @@ def payload(visible: Mapping[str, Any], hidden: Sequence[Disclosure]) -> tuple[b
     said = visible["clauses"]
     if not isinstance(said, Clauses):
         return issue(visible, hidden)
-    written, encoded = issue({**visible, "clauses": []}, hidden)
+    # What else is said was composed here and in the trace: texts and small whole numbers.
+    written, encoded = issue({**visible, "clauses": []}, hidden, strict_json.plain)
     # In canonical order nothing but digests stands before the clauses.
     before, _, after = written.partition(_NO_CLAUSES)
     return b"".join((before, _NO_CLAUSES[:-2], said.written, after)), encoded
@@ -217,7 +219,7 @@ def entry(issuable: Issuable, record_id: str, issued: str, signing_input_digest:
         "decision": issuable.decision_id,
         "result": issued,
         "entitlement": issuable.entitlement,
-        "month": issuable.month.strftime("%Y-%m") if issuable.month else None,
+        "month": issuable.month.isoformat()[:7] if issuable.month else None,
         "office": issuable.office or None,
         "supersedes": issuable.previous.record_id if issuable.previous else None,
         "signing_input_sha256": signing_input_digest.hex(),
