@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Integer, and_, bindparam, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import Integer, bindparam, delete, exists, func, or_, select, tuple_, update
 from typing_extensions import override
 
 from verifier.model.decision import Case, Entitlement, Holding
@@ -87,27 +87,11 @@ _ENTANGLED: Final = (
         )
     )
 )
-_OTHER: Final = tables.traits.alias("other")
-_SHARED: Final = (
-    select(tables.traits.c.learner_id, tables.traits.c.kind, func.count(_OTHER.c.learner_id.distinct()))
-    .select_from(
-        tables.traits.join(
-            _OTHER,
-            and_(
-                _OTHER.c.kind == tables.traits.c.kind,
-                _OTHER.c.pepper_version == tables.traits.c.pepper_version,
-                _OTHER.c.blind_index == tables.traits.c.blind_index,
-            ),
-        )
-    )
-    .where(tables.traits.c.learner_id.in_(KEYS))
-    .group_by(
-        tables.traits.c.learner_id,
-        tables.traits.c.kind,
-        tables.traits.c.pepper_version,
-        tables.traits.c.blind_index,
-    )
-)
+_TRAITS: Final = tables.traits.c
+_VALUE: Final = (_TRAITS.kind, _TRAITS.pepper_version, _TRAITS.blind_index)
+_BORNE: Final = select(_TRAITS.learner_id, *_VALUE).where(_TRAITS.learner_id.in_(KEYS))
+# Once for each value: joined person by person, what thousands share would be counted thousands of times.
+_BEARERS: Final = select(*_VALUE, func.count()).where(tuple_(*_VALUE).in_(KEYS)).group_by(*_VALUE)
 _ADVANCE: Final = (
     update(signal_cursor)
     .where(
@@ -287,10 +271,17 @@ class Looking(Signals):
 
     def _shared(self, members: Mapping[LearnerId, LearnerId]) -> Mapping[LearnerId, Mapping[str, int]]:
         """By kind of weak value: how many people bear the most shared one of each of these."""
+        borne = [
+            (members[LearnerId(learner)], (kind, version, bytes(index)))
+            for learner, kind, version, index in self.among(_BORNE, members)
+        ]
+        people = {
+            (kind, version, bytes(index)): count
+            for kind, version, index, count in self.among(_BEARERS, {value for _, value in borne})
+        }
         found: dict[LearnerId, dict[str, int]] = defaultdict(dict)
-        for learner, kind, people in self.among(_SHARED, members):
-            mine = found[members[LearnerId(learner)]]
-            mine[kind] = max(people, mine.get(kind, 0))
+        for learner, value in borne:
+            found[learner][value[0]] = max(people[value], found[learner].get(value[0], 0))
         return found
 
     def listed_after(self, uscc: Uscc, learner: LearnerId, limit: int) -> Sequence[LearnerId]:

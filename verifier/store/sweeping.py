@@ -16,6 +16,7 @@ from verifier.store.deciding import Deciding
 _DUE: Final = (
     select(tables.due.c.due_id)
     .where(or_(tables.due.c.not_before.is_(None), tables.due.c.not_before <= bindparam("at")))
+    .order_by(tables.due.c.created_at)
     .limit(1)
 )
 _SWEEPS: Final = select(tables.sweeps).order_by(tables.sweeps.c.created_at, tables.sweeps.c.sweep_id)
