@@ -192,6 +192,15 @@ async def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 # What is told
 
 
+@pytest.mark.parametrize(("read_only", "said"), [(False, "off"), (True, "on")])
+async def test_only_who_checks_or_exports_reads_tables_whole_where_an_index_will_do(
+    postgresql: str, said: str, *, read_only: bool
+) -> None:
+    database = Database(postgresql, read_only=read_only)
+    assert await database.read(lambda c: c.execute(text("show enable_seqscan")).scalar_one()) == said
+    await database.close()
+
+
 async def test_a_wrong_statement_is_our_own_mistake_and_not_unavailability(postgresql: str) -> None:
     database = Database(postgresql)
     with pytest.raises(ProgrammingError):

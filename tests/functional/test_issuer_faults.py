@@ -360,3 +360,41 @@ def test_of_an_empty_ledger_there_is_nothing_to_keep(lost: Lost, capsys: pytest.
     assert keep("--apply") == 0
     assert "empty" in capsys.readouterr().out
     assert not lost.file.exists()
+
+
+async def test_what_an_issuer_remembers_is_what_the_store_holds(small_world: World) -> None:
+    world = small_world
+    await two_records_and_a_revocation(world)
+    await world.issue()
+    stored = world.issuer._stored
+    assert stored is not None
+    assert stored.lists
+    fresh = twin(world)
+    await fresh.start()
+
+    def read(tx: IssuingTransaction) -> dict[int, bytes]:
+        return {list_id: fresh._packed(tx, tx.head(), list_id) for list_id in stored.lists}
+
+    assert await world.store.issuing(read, write=False) == stored.lists
+    edge = await world.store.issuing(lambda tx: fresh._frontier(tx, tx.head()), write=False)
+    assert edge == stored.frontier
+
+
+async def test_an_older_database_under_a_running_issuer_is_not_taken_for_what_it_remembers(
+    small_world: World,
+) -> None:
+    world = small_world
+    await world.employ(FACTORY, LI)
+    await world.complete("N-1", LI)
+    await world.issue()
+    before = await world.sql("select size, checkpoint from ledger_head")
+    await world.complete("N-2", LI)
+    await world.issue()
+    [(size, checkpoint)] = before
+    await world.sql(
+        "update ledger_head set size = :size, checkpoint = :note", size=size, note=bytes(checkpoint)
+    )
+    await world.complete("N-3", LI)
+    with pytest.raises(LedgerRefused) as refused:
+        await world.issuer.step()
+    assert refused.value.code is Code.LEDGER_FORK_REFUSED

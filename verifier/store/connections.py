@@ -55,11 +55,14 @@ class Pools:
     statement_seconds: int = 5
 
 
-def postgresql(url: str, pools: Pools, *, hurried: bool) -> AsyncEngine:
+def postgresql(url: str, pools: Pools, *, hurried: bool, whole: bool = False) -> AsyncEngine:
     """A pool of connections to PostgreSQL.
 
     Limits are the session's, so that no statement of ours names them; none of them reaches a commit, which
     PostgreSQL does not cut off by ``statement_timeout``.
+
+    Nor is a table read whole where an index will do, unless ``whole``: a plan that was made while a table was
+    small is kept while it grows, and read all of it for a few keys (ADR 0022).
     """
     milliseconds = pools.statement_seconds * 1000
     limits = {
@@ -68,6 +71,9 @@ def postgresql(url: str, pools: Pools, *, hurried: bool) -> AsyncEngine:
         "lock_timeout": milliseconds * 4 // 5 if hurried else PATIENT_SECONDS * 1000,
         "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000 if hurried else 0,
     }
+    settings = {name: str(value) for name, value in limits.items()}
+    if not whole:
+        settings["enable_seqscan"] = "off"
     engine = create_async_engine(
         url,
         pool_size=pools.requests if hurried else pools.background,
@@ -78,7 +84,7 @@ def postgresql(url: str, pools: Pools, *, hurried: bool) -> AsyncEngine:
         hide_parameters=True,
         connect_args={
             "timeout": CONNECT_SECONDS,
-            "server_settings": {name: str(value) for name, value in limits.items()},
+            "server_settings": settings,
             "prepared_statement_cache_size": STATEMENTS,
         },
     )

@@ -19,6 +19,7 @@ import fcntl
 import os
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import quote
@@ -111,10 +112,10 @@ class Database:
         if parsed.drivername == "sqlite+aiosqlite":
             self._open_sqlite(parsed, read_only=read_only)
         elif parsed.drivername == "postgresql+asyncpg":
-            self._writer = self._reader = connections.postgresql(url, self._pools, hurried=False)
-            self._hurried_writer = self._hurried_reader = connections.postgresql(
-                url, self._pools, hurried=True
-            )
+            # Checks and exports read tables whole, and should.
+            connect = partial(connections.postgresql, url, self._pools, whole=read_only)
+            self._writer = self._reader = connect(hurried=False)
+            self._hurried_writer = self._hurried_reader = connect(hurried=True)
         else:
             raise _refused("neither sqlite+aiosqlite nor postgresql+asyncpg")
 
