@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import Table, bindparam, delete, update
+from sqlalchemy import Delete, Table, Update, bindparam, delete, update
 
 from verifier.errors import Code, LedgerRefused
 from verifier.ports.issuing import Batch, NewRecord
 from verifier.store import tables
 from verifier.store.columns import microseconds
 from verifier.store.deciding import Deciding
-from verifier.store.session import KEYS, chunks
+from verifier.store.keys import KEYS, listing
+from verifier.store.session import chunks
 
 HEAD: Final = "ledger"
 
@@ -74,15 +75,19 @@ class Appending(Deciding):
 
     def _settle(self, batch: Batch) -> None:
         """What was taken is pending no more; what is rooted bears its root's index."""
-        for chunk in chunks(batch.outbox):
-            self.connection.execute(_TAKEN_OFF, {"keys": chunk})
-        for chunk in chunks(batch.evidence):
-            self.connection.execute(_ROOTED, {"keys": chunk, "root": batch.evidence_position})
+        self._for_all(_TAKEN_OFF, batch.outbox)
+        self._for_all(_ROOTED, batch.evidence, root=batch.evidence_position)
+
+    def _for_all(self, statement: Update | Delete, keys: Collection[Any], **values: Any) -> None:
+        """Execute a statement that was composed once, with ``KEYS`` as its list, for all of many keys."""
+        composed, parameters = listing(statement, self.connection.dialect.name)
+        for chunk in chunks(keys):
+            self.connection.execute(composed, {**parameters(chunk), **values})
 
     def _store_lists(self, batch: Batch, at: int) -> None:
         if not batch.lists:
             return
-        self.connection.execute(_REPLACED, {"keys": [one.list_id for one in batch.lists]})
+        self._for_all(_REPLACED, [one.list_id for one in batch.lists])
         self._insert(tables.status_lists, ((one.list_id, one.token, at, one.taken) for one in batch.lists))
 
     def _store_entries(self, batch: Batch, at: int) -> None:

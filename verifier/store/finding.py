@@ -32,7 +32,8 @@ from verifier.model.signals import Course, Finding, Former, Person, Row, Sketch
 from verifier.ports.signals import Check, Cursor, Slice
 from verifier.signatures import strict_json
 from verifier.store import codec, tables
-from verifier.store.session import KEYS, chunks
+from verifier.store.keys import KEYS
+from verifier.store.session import chunks
 from verifier.store.signals import Signals
 from verifier.store.tables_signals import signal_checks, signal_cursor, signals
 

@@ -18,7 +18,7 @@ from verifier.ports.issuing import Head, Issuable, IssuedRecord, OutboxItem
 from verifier.record import clauses
 from verifier.store import tables
 from verifier.store.appending import HEAD, Appending
-from verifier.store.session import KEYS
+from verifier.store.keys import KEYS
 from verifier.traces import without_facts
 
 

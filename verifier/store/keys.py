@@ -25,11 +25,13 @@ from sqlalchemy import (
     BindParameter,
     ClauseElement,
     ColumnElement,
+    Delete,
     Executable,
     LargeBinary,
     Select,
     String,
     Text,
+    Update,
     any_,
     bindparam,
     func,
@@ -47,7 +49,9 @@ Parameters = Mapping[str, Any]
 
 
 @lru_cache(256)
-def listing(statement: Select[Any], dialect: str) -> tuple[Executable, Callable[[Sequence[Any]], Parameters]]:
+def listing(
+    statement: Select[Any] | Update | Delete, dialect: str
+) -> tuple[Executable, Callable[[Sequence[Any]], Parameters]]:
     """A statement for one kind of database, and what makes its parameters of a list of keys.
 
     Args:
