@@ -71,7 +71,7 @@ class Appending(Deciding):
     def _insert(self, table: Table, rows: Iterable[tuple[Any, ...]]) -> None:
         """Insert rows as the driver takes them, values in the order of the table's columns."""
         if values := list(rows):
-            self.connection.exec_driver_sql(self._form(table).insert, values)
+            self.connection.exec_driver_sql(self.form_of(table).insert, values)
 
     def _settle(self, batch: Batch) -> None:
         """What was taken is pending no more; what is rooted bears its root's index."""
@@ -111,7 +111,7 @@ class Appending(Deciding):
         if not batch.records:
             return
         self.learner_keys({new.issuable.learner_id for new in batch.records})
-        days_as_text = self._form(tables.records).days_as_text
+        days_as_text = self.form_of(tables.records).days_as_text
         self._insert(
             tables.records, (self._record(new, at, days_as_text=days_as_text) for new in batch.records)
         )
