@@ -38,6 +38,21 @@ def pytest_configure() -> None:
     Collector._start_tracer = begun  # type: ignore[assignment,method-assign] # there is no setting for it
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart() -> None:
+    """Leave one tracer in a process of pytest-xdist, so that nothing is traced while that one is stopped.
+
+    Three begin there on top of one another: as in any process that is started, as in a session without
+    others, and the one whose data is used. Where the uppermost stops, the one below goes on.
+    """
+    used = coverage.Coverage.current()
+    if used is None:
+        return
+    while (uppermost := coverage.Coverage.current()) is not None:
+        uppermost.stop()
+    used.start()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what ``needs_system`` marks and this machine lacks, with the test's own name in the reason.
 

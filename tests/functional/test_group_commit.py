@@ -16,8 +16,6 @@ from verifier.model.delivery import DeliveryOutcome, DeliveryState
 from verifier.preparing import Prepared
 from verifier.store.group import FEW, GroupCommit
 
-pytestmark = pytest.mark.untraced
-
 
 class Ledger:
     """Counts transactions; poisonous items make theirs fail."""

@@ -75,7 +75,6 @@ def place(begun: Path, tmp_path: Path, installation: Installation, monkeypatch: 
     return Place(directory, variables, ChinaVocationalTraining(installation.sandbox))
 
 
-@pytest.mark.untraced
 def test_a_back_log_is_taken_in_by_processes_of_their_own_from_every_kind_of_file(
     place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -14,8 +14,6 @@ from verifier.cli.simulator import Person, person
 from verifier.errors import AccessDenied, Code, Conflict, RequestRejected
 from verifier.model.delivery import ItemOutcome, ItemState
 
-pytestmark = pytest.mark.untraced
-
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明", born="19850505")
 PHONE = "13800000000"

@@ -29,8 +29,6 @@ from verifier.settings import Settings
 from verifier.web.metrics import Metrics
 from verifier.witnesses import Witness, WitnessWorker
 
-pytestmark = pytest.mark.untraced
-
 LI = person(1, "阿依古丽·买买提")
 NAME = "audit.test.invalid/w1"
 
@@ -180,6 +178,7 @@ NONE = Witness(
 )
 
 
+@pytest.mark.untraced
 async def test_a_witness_that_does_not_answer_is_asked_later_and_later(small_world: World) -> None:
     world = small_world
     await grow(world, "N-1")
