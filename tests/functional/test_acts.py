@@ -212,6 +212,7 @@ DAYS = {"N-1": 9, "N-2": 7, "N-3": 8}
 """Days of March: the order in time is N-2, N-3, N-1."""
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("order", list(itertools.permutations(NUMBERS)))
 async def test_whatever_came_first_the_next_in_the_written_order_takes_a_released_month(
     world: World, order: tuple[str, ...]

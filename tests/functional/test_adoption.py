@@ -39,6 +39,8 @@ from verifier.settings import Settings
 from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.store.tables import metadata
 
+pytestmark = pytest.mark.untraced
+
 T = TypeVar("T")
 EARLY, LATE = person(1, "阿依古丽·买买提"), person(2, "王小明")
 SINCE: Final = datetime(2021, 7, 2, 4, tzinfo=UTC)

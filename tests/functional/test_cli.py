@@ -190,6 +190,7 @@ def test_the_commands_are_those_that_the_documents_know() -> None:
     assert {" ".join(path) for path in COMMANDS} >= set(wanted.split(", "))
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(path: tuple[str, ...], console: Console) -> None:
     status, out, err = console.run(*path, "--help")
@@ -546,6 +547,7 @@ def test_a_checkpoint_is_believed_under_its_own_key_and_name() -> None:
 # --- operations
 
 
+@pytest.mark.untraced
 def test_an_enterprise_may_be_admitted_before_the_service_ever_ran(
     tmp_path: Path, installation: Installation, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -562,6 +564,7 @@ def test_an_enterprise_may_be_admitted_before_the_service_ever_ran(
     assert console.refusal("enterprises", "admit", WORKSHOP, *bad) == ("schema_invalid", "to")
 
 
+@pytest.mark.untraced
 def test_a_system_is_registered_from_its_public_key_and_revoked(
     history: History, console: Console, tmp_path: Path
 ) -> None:
@@ -605,6 +608,7 @@ def test_a_key_file_that_holds_no_public_key_registers_nobody(
     assert console.refusal("clients", "revoke", "hr") == ("not_found", "client")
 
 
+@pytest.mark.untraced
 def test_a_question_is_listed_until_it_is_answered(history: History, console: Console) -> None:
     del history
     [question] = console.json("review", "list")["reviews"]

@@ -312,6 +312,7 @@ def test_a_file_of_steps_is_taken_row_by_row_and_taken_again_changes_nothing(
     assert again[1] == results[1]
 
 
+@pytest.mark.untraced
 def test_a_file_without_a_row_and_one_without_fault_are_all_right(console: Console) -> None:
     assert console.take(console.steps())[1]["rows"] == 0
     row = {"step": "claim", "record": console.records[1], "payment_reference": "F-1"}
@@ -410,6 +411,7 @@ async def test_a_line_that_was_not_decided_is_no_refused_line() -> None:
 # Standards on the command line
 
 
+@pytest.mark.untraced
 def test_standards_are_tried_and_adopted_on_the_command_line(console: Console) -> None:
     table = console.directory / "standards.toml"
     table.write_text(TABLE)

@@ -17,6 +17,8 @@ from tests.functional.world import FACTORY, Installation, over
 from verifier.cli import main
 from verifier.cli.simulator import Person, person
 
+pytestmark = pytest.mark.untraced
+
 LI, WANG = person(1, "阿依古丽·买买提"), person(2, "王小明")
 UNKNOWN = Person("13800000000", "阿依古丽", "手机号码")
 Run = Callable[..., dict[str, Any]]

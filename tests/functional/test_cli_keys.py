@@ -252,6 +252,7 @@ def test_before_anything_was_adopted_the_policy_is_read_from_its_file(office: Of
 # --- writing the source form
 
 
+@pytest.mark.untraced
 def test_a_compromise_is_written_and_counts_once_it_is_adopted(office: Office) -> None:
     written = office.console.json(*STOLEN, "--apply")
     assert written["applied"] is True
@@ -319,6 +320,7 @@ def test_a_service_that_reads_another_register_does_not_adopt_it(
     asyncio.run(scenario())
 
 
+@pytest.mark.untraced
 def test_a_key_is_enrolled_with_its_file(office: Office) -> None:
     new = office.public_key()
     moment = "2021-06-01T00:00:00+08:00"

@@ -18,6 +18,8 @@ from verifier.cli.simulator import person
 from verifier.store.engine import Database
 from verifier.store.schema import upgrade
 
+pytestmark = pytest.mark.untraced
+
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明")
 

@@ -263,6 +263,7 @@ async def test_a_further_policy_is_adopted_at_the_start_once_it_is_switched_on(
     assert (refused.value.code, refused.value.pointer) == (Code.POLICY_INVALID, "entitlement")
 
 
+@pytest.mark.untraced
 async def test_a_register_that_was_changed_counts_only_once_it_is_adopted_also_at_the_next_start(
     installation: Installation, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -95,6 +95,7 @@ def workbook(*rows: Sequence[Any]) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.untraced
 def test_where_nothing_differs_the_status_is_0_whatever_the_format(console: Console) -> None:
     rows = [line.split(",") for line in SAME.splitlines()]
     lines = [

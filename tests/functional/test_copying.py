@@ -102,6 +102,7 @@ async def test_a_world_moves_from_sqlite_to_postgresql_and_back_and_goes_on_issu
     await world.store.database.close()
 
 
+@pytest.mark.untraced
 async def test_every_value_arrives_as_it_was(small_world: World, empty: str) -> None:
     await history(small_world)
     await copied(small_world, empty)
@@ -158,6 +159,7 @@ async def test_a_database_without_a_ledger_is_copied_too(small_world: World, emp
     assert done["rows"] > 5
 
 
+@pytest.mark.untraced
 async def test_a_target_that_holds_anything_is_refused_also_with_restart(
     small_world: World, empty: str
 ) -> None:

@@ -207,6 +207,7 @@ def test_an_item_that_is_refused_says_where_and_why(check: Callable[..., Said]) 
     assert '"code":"certificate_mismatch"' in out
 
 
+@pytest.mark.untraced
 def test_an_unknown_event_is_said_to_be_kept_only(check: Callable[..., Said]) -> None:
     change(SAMPLE, ('"finishList"', '"startList"'), ('"cancelList"', '"stopList"'))
     for arguments in ((), REGISTER):
@@ -486,6 +487,7 @@ def delivery(now: datetime) -> tuple[bytes, dict[str, str]]:
     return body, dict(request.headers.pairs)
 
 
+@pytest.mark.untraced
 async def test_a_declared_platform_delivers_and_the_ledger_says_which_profile_was_in_force(
     declaring: dict[str, str], tmp_path: Path
 ) -> None:

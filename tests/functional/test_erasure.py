@@ -295,6 +295,7 @@ async def test_a_body_with_an_item_that_names_nobody_knows_whom_stays(world: Wor
     assert await bodies(world) == [True]
 
 
+@pytest.mark.untraced
 @ON_SQLITE
 async def test_a_repetition_is_found_by_the_person_in_it(world: World) -> None:
     await batch(world, ("N-1", LI))
@@ -412,6 +413,7 @@ async def test_no_destroyed_key_stays_behind_in_the_file(sqlite: str, installati
 # --- what is not lawful
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("statement", "where"),
     [

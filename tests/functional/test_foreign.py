@@ -30,6 +30,8 @@ from tests.functional.world import BASE_URL, FACTORY, Installation
 from verifier.app import Service
 from verifier.cli.simulator import Person, person
 
+pytestmark = pytest.mark.untraced
+
 LI = person(1, "阿依古丽·买买提")
 WANG = person(2, "王小明")
 CVT, XZY = "china_vocational_training", "new_occupation"

@@ -21,6 +21,8 @@ from verifier.store.columns import Moment
 from verifier.store.keys import KEYS
 from verifier.store.session import Session, covered, row_key
 
+pytestmark = pytest.mark.untraced
+
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2255, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
 ROW: dict[str, Any] = {
     "decision_id": "d",

@@ -18,6 +18,7 @@ from verifier.store.store import Store
 from verifier.workers import Crew
 
 
+@pytest.mark.untraced
 async def test_an_evaluation_of_nothing_wakes_nobody(tmp_path: Path) -> None:
     world = await build(f"sqlite+aiosqlite:///{tmp_path / 'v.db'}", tmp_path)
     woken = asyncio.Event()

@@ -467,6 +467,7 @@ async def test_a_statement_from_before_a_migration_is_prepared_anew(
 # --- the schema
 
 
+@pytest.mark.untraced
 async def test_two_who_bring_an_empty_database_up_to_date_at_once_both_succeed(server: OwnServer) -> None:
     await asyncio.to_thread(server.run, "create database empty")
     environment = {**os.environ, "VERIFIER_DATABASE_URL": server.url("empty")}

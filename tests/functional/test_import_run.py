@@ -238,6 +238,7 @@ async def undisturbed(another: Another, directory: Path, lines: Sequence[Any]) -
     return await database(importer.world), importer.errors_of(path).read_bytes()
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("dies", ["before", "after"])
 async def test_killed_at_any_commit_the_next_run_ends_with_the_same_database(
     small_world: World, another: Another, tmp_path: Path, dies: str

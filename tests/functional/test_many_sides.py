@@ -221,6 +221,7 @@ def test_the_doctor_counts_the_connections_of_all_processes(
     assert "too few" in said[256]["connections"]
 
 
+@pytest.mark.untraced
 def test_the_doctor_says_that_sqlite_has_one_process(
     sqlite: str, chosen: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +233,7 @@ def test_the_doctor_says_that_sqlite_has_one_process(
 # --- what cannot start
 
 
+@pytest.mark.untraced
 def test_what_an_operator_has_to_mend_ends_all_with_its_message(
     tmp_path: Path, postgresql: str, keys: Keys
 ) -> None:

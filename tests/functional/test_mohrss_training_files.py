@@ -23,6 +23,8 @@ from verifier.rereading import Rereading
 from verifier.signatures.transport import TransportKey
 from verifier.store import tables
 
+pytestmark = pytest.mark.untraced
+
 MPX = PlatformSlug("mohrss_training")
 LI = person(1, "阿依古丽·买买提")
 

@@ -304,6 +304,7 @@ EDITS: dict[str, tuple[Callable[[Opened], None], set[str]]] = {
 }
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edit_inside_a_rebuilt_pack_is_found(case: Case, tmp_path: Path, what: str) -> None:
     edit, expected = EDITS[what]
@@ -329,6 +330,7 @@ def test_a_forged_log_signed_by_another_key_is_found(case: Case, tmp_path: Path)
     assert (answer.status, "checkpoint_not_signed" in answer.kinds) == (1, True)
 
 
+@pytest.mark.untraced
 async def test_a_history_written_anew_under_the_same_keys_does_not_continue_the_checkpoint(
     case: Case, world: World, tmp_path: Path
 ) -> None:
@@ -339,6 +341,7 @@ async def test_a_history_written_anew_under_the_same_keys_does_not_continue_the_
     assert (answer.status, answer.kinds) == (1, {"checkpoint_differs"})
 
 
+@pytest.mark.untraced
 async def test_a_month_claimed_twice_and_a_payment_without_a_claim_are_found(
     case: Case, again: World, tmp_path: Path
 ) -> None:

@@ -228,6 +228,7 @@ async def test_a_number_that_is_known_in_two_scopes_needs_its_scope(world: World
     assert (await correct(world, issuer=issuer, scope=scope))["would_change"] == 2
 
 
+@pytest.mark.untraced
 async def test_what_was_decided_before_and_after_a_correction_is_replayed(world: World) -> None:
     await world.adopt()
     await world.employ(FACTORY, OLD)

@@ -80,6 +80,7 @@ async def service(sqlite: str, tmp_path: Path, installation: Installation) -> As
         yield base
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["sqlite", "directory"])
 async def test_a_subsidy_system_pulls_all_and_then_nothing(
     service: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
@@ -154,6 +155,7 @@ async def test_a_cursor_of_another_log_stops_at_a_finding(
     assert json.loads(capsys.readouterr().out)["result"] == "refused"
 
 
+@pytest.mark.untraced
 async def test_a_backup_that_was_restored_is_found_out_at_once_and_also_when_it_has_grown_past_the_cursor(
     sqlite: str, tmp_path: Path, installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,8 @@ from verifier.errors import AccessDenied, Code, RequestRejected
 from verifier.ports.pull import Cells, Column
 from verifier.store import reconciling
 
+pytestmark = pytest.mark.untraced
+
 LI, WANG, ZHAO = person(1, "阿依古丽·买买提"), person(2, "王小明"), person(3, "赵大海")
 CVT_ISSUER, XZY_ISSUER = "urn:sandbox:china-vocational-training", "urn:sandbox:new-occupation"
 DONE = datetime(2021, 3, 5, 2, tzinfo=UTC)

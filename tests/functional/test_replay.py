@@ -14,6 +14,8 @@ from verifier.errors import AccessDenied
 from verifier.model.person import Uscc
 from verifier.replay import Replayed
 
+pytestmark = pytest.mark.untraced
+
 WORKER = person(7, "阿依古丽·买买提")
 EMPLOYER = Uscc(enterprise_code(1))
 

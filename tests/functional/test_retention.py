@@ -153,6 +153,7 @@ async def test_a_body_that_is_no_longer_kept_cannot_be_read_again_and_says_so(sm
         assert caught.value.code is code
 
 
+@pytest.mark.untraced
 async def test_the_worker_goes_through_in_bounded_steps_and_begins_again_an_hour_later(thirty: World) -> None:
     world = thirty
     for number in range(5):

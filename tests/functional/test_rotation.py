@@ -308,6 +308,7 @@ async def test_a_rotation_waits_for_whoever_saw_the_phase_before(
     await world.store.database.close()
 
 
+@pytest.mark.untraced
 async def test_two_transactions_about_one_person_take_turns_before_and_after_every_step(
     postgresql: str, installation: Installation, tmp_path: Path
 ) -> None:

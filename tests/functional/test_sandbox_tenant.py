@@ -530,6 +530,7 @@ async def test_the_path_that_is_signed_is_the_one_that_is_called(served: Service
     assert (status, told["authentic"], [item["state"] for item in told["items"]]) == (200, True, ["accepted"])
 
 
+@pytest.mark.untraced
 async def test_many_items_are_tried_apart_from_the_loop(served: Service, stage: Stage) -> None:
     items = [stage.xzy.completed(course(f"N-{n}"), str(n)) for n in range(40)]
     delivery = stage.xzy.delivery(items, "d-1", datetime.now(UTC))

@@ -216,6 +216,7 @@ async def test_a_person_is_shown_the_signals_on_them(desk: Desk) -> None:
     assert (await world.operations.show_learner(asked))["signals"] == []
 
 
+@pytest.mark.untraced
 async def test_after_an_erasure_a_signal_names_nobody_and_keeps_no_reason(desk: Desk) -> None:
     await suspicious(desk.world)
     await desk.look()
@@ -355,6 +356,7 @@ async def test_a_roster_that_finishes_within_minutes_is_told_once(desk: Desk) ->
     assert await desk.kinds() == ["roster_afterwards"]
 
 
+@pytest.mark.untraced
 async def test_people_are_read_page_by_page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("verifier.signalling.PAGE", 5)
     monkeypatch.setattr("verifier.signalling.SLICE", 7)

@@ -20,6 +20,8 @@ from verifier.signalling import SignalWorker
 from verifier.store.engine import Database
 from verifier.store.schema import upgrade
 
+pytestmark = pytest.mark.untraced
+
 
 async def happened(directory: Path, installation: Installation, *, looked_at: bool) -> None:
     """Suspicious facts, decided and issued."""

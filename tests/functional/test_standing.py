@@ -22,6 +22,8 @@ from verifier.standing import outline_of
 from verifier.standing_recorded import said
 from verifier.store.access import Access
 
+pytestmark = pytest.mark.untraced
+
 T = TypeVar("T")
 
 CLIENT = Client("acme", 1, Role.ENTERPRISE, ClientState.ACTIVE, jwk={}, enterprises=frozenset({FACTORY}))

@@ -27,6 +27,8 @@ from verifier.ports.watching import KEPT_FAILURES, SHOWN_GAPS, Failure, Gap
 from verifier.watch import FailureWriter, SilenceWatch
 from verifier.web.services import Failures
 
+pytestmark = pytest.mark.untraced
+
 CVT, XZY = PlatformSlug("china_vocational_training"), PlatformSlug("new_occupation")
 LI = person(1, "阿依古丽·买买提")
 
