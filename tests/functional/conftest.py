@@ -22,6 +22,16 @@ from verifier.store.engine import Database
 from verifier.store.schema import upgrade
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run these before all other tests, in whatever order: they are the long ones.
+
+    A process that began one of them last would leave the others with nothing to do.
+    """
+    here = Path(__file__).parent
+    items.sort(key=lambda item: here not in item.path.parents)
+
+
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> worlds.Installation:
     """Keys and a trust register; making an RSA key for every test would take longer than the tests."""

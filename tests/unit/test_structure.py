@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -20,7 +21,13 @@ MODULES = [
     for path in sorted((ROOT / package).rglob("*.py"))
     if "migrations" not in path.parts
 ]
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Parsed for the first test that asks, not in every process that collects the tests."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
 
 BROAD = {"verifier/preparing.py", "verifier/web/errors.py"}
 """The two boundaries: an adapter that breaks, and a handler that breaks."""
@@ -57,7 +64,7 @@ def test_half_of_the_modules_have_at_most_150_lines() -> None:
 def test_no_function_has_more_than_40_lines() -> None:
     found = {
         (name(path), node.name)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in functions(tree)
         if code_lines(node) > 40
     }
@@ -67,7 +74,7 @@ def test_no_function_has_more_than_40_lines() -> None:
 def test_everything_is_caught_at_two_named_boundaries_only() -> None:
     found = {
         name(path)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (
@@ -81,7 +88,7 @@ def test_everything_is_caught_at_two_named_boundaries_only() -> None:
 def test_there_are_few_kinds_of_errors_and_all_stand_in_one_file() -> None:
     defined = [
         (name(path), node.name)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef)
         and any(
@@ -117,7 +124,7 @@ def test_the_core_reads_no_clock_and_draws_no_randomness() -> None:
     called = [
         (name(path), f"{node.func.value.id}.{node.func.attr}")
         for path in CORE
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(trees()[path])
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
