@@ -46,7 +46,7 @@ class Amounts:
 
     singles: int = 12_000
     batched: int = 20_000
-    rates: tuple[float, ...] = (500.0, 1_000.0, 2_000.0)
+    rates: tuple[float, ...] = (250.0, 500.0, 1_000.0, 2_000.0)
     seconds: float = 5.0
     asked: int = 10_000
     warming: int = 500

@@ -15,6 +15,7 @@ from tests.functional.world import FACTORY, WORKSHOP, World, row
 from verifier import standing
 from verifier.candidates import CaseView
 from verifier.cli.simulator import Person, person
+from verifier.errors import Code, Unavailable
 from verifier.model.access import Client, ClientState, Role
 from verifier.model.person import IdentityClaims, LearnerId
 from verifier.ports.intake import StatusTransaction
@@ -171,3 +172,28 @@ async def test_a_long_question_is_answered_in_transactions_between_which_others_
     told = sum(one["state"] not in {"not_listed", "invalid_id"} for one in shown(whole)["people"])
     # Once in the whole answer above, and once for each slice that somebody stands in.
     assert logged == [(2 * told - 1, told - 1)]
+
+
+async def test_a_slice_that_fails_leaves_none_at_work_behind_it(
+    small_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = small_world
+    await world.employ(FACTORY, *PEOPLE)
+    monkeypatch.setattr(standing, "SLICE", 3)
+    begun, ended = list[asyncio.Task[object] | None](), 0
+
+    async def failing(_: Callable[[StatusTransaction], T]) -> T:
+        nonlocal ended
+        begun.append(asyncio.current_task())
+        try:
+            await asyncio.sleep(0 if len(begun) == 1 else 60)
+            raise Unavailable(Code.STORE_UNAVAILABLE)
+        finally:
+            ended += 1
+
+    monkeypatch.setattr(world.store, "standings", failing)
+    body = json.dumps({"people": [{"id_number": who.id_number} for who in PEOPLE]}).encode()
+    async with asyncio.timeout(30):
+        with pytest.raises(Unavailable):
+            await world.enterprises().status(CLIENT, FACTORY, body)
+    assert (len(begun), ended) == (2, 2)

@@ -13,6 +13,7 @@ import pytest
 from tests.unit.signal_facts import RAW
 from verifier.errors import Code, ConfigurationError
 from verifier.model.signals import SignalKind
+from verifier.policy import thresholds
 from verifier.policy.thresholds import NAMES, load_thresholds
 from verifier.signals import TITLES, reason
 
@@ -44,6 +45,15 @@ def test_a_value_may_change_from_a_day_on() -> None:
     )
     table = load_thresholds(changed.encode())
     assert (table.on(date(2021, 6, 30)).names, table.on(date(2021, 7, 1)).names) == (3, 5)
+
+
+def test_however_many_days_are_asked_about_few_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thresholds, "_MOST_DAYS", 3)
+    table = load_thresholds(RAW)
+    days = [date(2021, 3, day) for day in range(1, 9)]
+    found = [table.on(day) for day in days]
+    assert found == [load_thresholds(RAW).on(day) for day in days]
+    assert len(table._days) <= 3
 
 
 @pytest.mark.parametrize(
