@@ -50,10 +50,10 @@ from verifier.signatures.jws import Algorithm, SigningKey
 from verifier.silence import Silence
 from verifier.sources import sandbox_register, thresholds
 from verifier.spreadsheet import Bounds, Cell
-from verifier.store.engine import Database, Pools
+from verifier.store.engine import Database, Pools, is_sqlite
 from verifier.store.group import GroupCommit
 from verifier.store.store import Store
-from verifier.watch import BacklogWatch, SilenceWatch
+from verifier.watch import BacklogWatch, SilenceWatch, StatisticsWatch
 from verifier.web.errors import audit
 from verifier.web.metrics import Metrics
 from verifier.web.services import HttpLimits, Services, TryOut
@@ -274,6 +274,8 @@ def watch(
 
     crew.add("silence", SilenceWatch(store, lambda: rulebooks().register, now, measured, alarm).step)
     crew.add("backlog", BacklogWatch(store, now, metrics.behind).step)
+    if not is_sqlite(settings.database_url):
+        crew.add("statistics", StatisticsWatch(store).step, needed=False, woken=False)
     if asking := witness_worker(settings, store, now, metrics):
         crew.add("witnesses", asking.step, needed=False)
     signals = SignalWorker(store, thresholds(settings), now, metrics)

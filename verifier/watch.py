@@ -1,5 +1,7 @@
 """Periodic work that watches: writes down who failed to prove itself, notices silence, counts what is due.
 
+It has the database look at its tables, too.
+
 None of it is evidence, and none may cost more than a fixed amount: whoever proves nothing must not be able
 to make the service write at will. So failures wait in memory, bounded, and are written a few seconds apart at
 the closest; a process that is killed loses those seconds.
@@ -24,6 +26,9 @@ from verifier.silence import Silence, judge
 WRITTEN_EVERY: Final = timedelta(seconds=5)
 LOOKED_EVERY: Final = timedelta(minutes=1)
 COUNTED_EVERY: Final = timedelta(seconds=10)
+SMALL: Final = 50
+"""Entries of a ledger from which on the tables are filled enough for a look to tell something."""
+LARGE: Final = 1_000_000
 
 log = logging.getLogger("verifier.watch")
 
@@ -128,6 +133,47 @@ class BacklogWatch:
             found = await self.units.backlog()
             left = sum(max(sweep.total - sweep.done, 0) for sweep in found.sweeps)
             self.measured(found.due, left)
+        return 0
+
+
+class StatisticsUnits(Protocol):
+    """Has the database look at how its tables are filled."""
+
+    async def entries(self) -> int:
+        """How many entries the ledger has."""
+        ...
+
+    async def analyse(self) -> None:
+        """Look now."""
+        ...
+
+
+@dataclass(slots=True)
+class StatisticsWatch:
+    """Has PostgreSQL look at its tables whenever the ledger has doubled, while it is small.
+
+    Of a table at which it never looked PostgreSQL takes one index for as good as another, keeps the plan, and
+    reads every delivery of a platform to find one. Its own daemon looks a minute later at the earliest, which
+    is late where thousands come in the first one; from ``LARGE`` on, that is often enough.
+    """
+
+    units: StatisticsUnits
+    _next: int = SMALL
+
+    async def step(self) -> int:
+        """Look, if the time has come.
+
+        Returns:
+            0: the next look has to wait its turn.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        if self._next < LARGE:
+            entries = await self.units.entries()
+            if entries >= self._next:
+                await self.units.analyse()
+                self._next = 2 * entries
         return 0
 
 

@@ -339,3 +339,15 @@ async def test_a_platform_is_told_its_missing_numbers_and_its_failures_of_every_
         "request-0002",
         "request-0001",
     ]
+
+
+async def test_postgresql_looks_at_the_tables_when_it_is_told_and_sqlite_is_left_alone(world: World) -> None:
+    await world.complete("N-1", person(1, "张三"))
+    await world.settle()
+    assert await world.store.entries() == len(await world.sql("select position from entries"))
+    await world.store.analyse()
+    if world.store.database.dialect == "sqlite":
+        assert await world.sql("select name from sqlite_master where name like 'sqlite_stat%'") == []
+    else:
+        known = await world.sql("select reltuples from pg_class where relname in ('deliveries', 'learners')")
+        assert known == [(1.0,), (1.0,)]

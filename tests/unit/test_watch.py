@@ -18,7 +18,7 @@ from verifier.model.trust import Recognition
 from verifier.ports.sweeping import Backlog, Sweep
 from verifier.ports.watching import KEPT_FAILURES, Failure
 from verifier.silence import Silence
-from verifier.watch import BacklogWatch, FailureWriter, SilenceWatch
+from verifier.watch import LARGE, SMALL, BacklogWatch, FailureWriter, SilenceWatch, StatisticsWatch
 from verifier.web.metrics import Metrics
 from verifier.web.services import Failures
 
@@ -277,6 +277,38 @@ async def test_what_is_due_is_counted_every_ten_seconds_and_can_be_scraped(clock
     assert store.asked == 3
     assert b"due_people 3.0" in metrics.text()
     assert b"sweep_people_left 60.0" in metrics.text()
+
+
+@dataclass
+class Growing:
+    """A ledger that grows, and how often somebody looked at the tables."""
+
+    size: int = 0
+    analysed: list[int] = field(default_factory=list)
+
+    async def entries(self) -> int:
+        return self.size
+
+    async def analyse(self) -> None:
+        self.analysed.append(self.size)
+
+
+async def test_the_tables_are_looked_at_whenever_a_small_ledger_has_doubled() -> None:
+    store = Growing()
+    watch = StatisticsWatch(store)
+    for size in (0, SMALL - 1, SMALL, SMALL + 1, 2 * SMALL - 1, 2 * SMALL, 9 * SMALL, 17 * SMALL, 18 * SMALL):
+        store.size = size
+        assert await watch.step() == 0
+    assert store.analysed == [SMALL, 2 * SMALL, 9 * SMALL, 18 * SMALL]
+
+
+async def test_a_large_ledger_is_looked_at_once_after_a_start_and_then_left_to_the_database() -> None:
+    store = Growing(LARGE)
+    watch = StatisticsWatch(store)
+    for _ in range(3):
+        await watch.step()
+        store.size *= 2
+    assert store.analysed == [LARGE]
 
 
 def test_what_was_seen_of_a_platform_can_be_scraped() -> None:

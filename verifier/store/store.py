@@ -365,6 +365,14 @@ class Store:
         """When each platform's newest authentic delivery was received, for those that sent any."""
         return await self.read(Watching, lambda tx: tx.last_deliveries(platforms))
 
+    async def entries(self) -> int:
+        """How many entries the ledger has."""
+        return await self.read(Watching, lambda tx: tx.entries())
+
+    async def analyse(self) -> None:
+        """Have the database look at how its tables are filled; nobody has to work on that."""
+        await self._run(self.database.write, Watching, lambda tx: tx.analyse())
+
     async def tally(self, platform: str) -> Tally:
         """How many deliveries are kept of a platform."""
         return await self.read(Watching, lambda tx: tx.tally(platform))

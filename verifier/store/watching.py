@@ -10,6 +10,7 @@ from sqlalchemy import and_, delete, func, or_, select
 from verifier.model.delivery import PlatformSlug
 from verifier.ports.watching import KEPT_FAILURES, SHOWN_GAPS, Failure, Gap, Tally
 from verifier.store import tables
+from verifier.store.columns import metadata
 from verifier.store.session import Session
 
 _STEP_LENGTH = 64
@@ -91,6 +92,16 @@ class Watching(Session):
             if received := [moment for moment in newest if moment is not None]:
                 found[platform] = max(received)
         return found
+
+    def entries(self) -> int:
+        """How many entries the ledger has."""
+        return self.connection.execute(select(tables.ledger_head.c.size)).scalar() or 0
+
+    def analyse(self) -> None:
+        """Have the database look at how each table of ours is filled; SQLite does without."""
+        if self.connection.dialect.name != "sqlite":
+            for name in sorted(metadata.tables):
+                self.connection.exec_driver_sql(f'ANALYZE "{name}"')
 
     def tally(self, platform: str) -> Tally:
         """How many deliveries are kept of a platform."""
