@@ -147,7 +147,7 @@ def outcome_of(seconds: Sequence[float]) -> Outcome:
 
 
 async def drained(url: str) -> tuple[int, float]:
-    """Wait until nothing is due and nothing waits for the issuer: how much waited for it, and seconds.
+    """Wait until nobody is to be judged again and nothing waits for the issuer: how much did, and seconds.
 
     Raises:
         TimeoutError: it does not come to an end.
@@ -170,4 +170,5 @@ def _waiting(connection: Connection) -> tuple[int, int]:
     """What waits for the issuer, and who is to be judged now."""
     waiting = connection.execute(text("select count(*) from outbox")).scalar_one()
     due = connection.execute(text("select count(*) from due where not_before is null")).scalar_one()
-    return int(waiting), int(due)
+    sweeping = connection.execute(text("select count(*) from sweeps")).scalar_one()
+    return int(waiting), int(due) + int(sweeping)

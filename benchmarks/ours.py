@@ -251,6 +251,8 @@ async def warm(bench: Bench, serials: Sequence[int]) -> None:
 async def under_load(bench: Bench, amounts: Amounts, people: People) -> None:
     """All that changes the store."""
     await warm(bench, people.take(amounts.warming))
+    # The first start adopts the rules, and judges everybody who is there.
+    await calling.drained(bench.url)
     await callbacks(bench, people.take(amounts.singles), amounts.connections)
     await calling.drained(bench.url)
     for rate in amounts.rates:

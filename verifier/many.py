@@ -280,7 +280,7 @@ class Installation:
             base.crew.start()
             base.stack.push_async_callback(base.crew.stop)
             await self._admit(base, work.operations)
-            listen(wires.wake, lambda _: base.crew.wake())
+            listen(wires.wake, lambda _: base.crew.wake(pressed=True))
             collect_seldom()
             wires.background = State.WORKS
             wires.ready(BACKGROUND)

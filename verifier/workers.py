@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from verifier.errors import LedgerRefused, Unavailable
+from verifier.haste import waited_for
 from verifier.loops import LoopThread
 
 log = logging.getLogger("verifier.workers")
@@ -21,6 +24,8 @@ TOGETHER_SECONDS: Final = 0.25
 since a step costs much by itself and little for one thing more."""
 _SHARE: Final = 4
 """A step that took little is followed sooner: the next begins after this many times what it took."""
+PRESSED_SECONDS: Final = 1.0
+"""For so long after a request has written something, background work leaves requests the greater part."""
 
 
 @dataclass(slots=True)
@@ -31,9 +36,11 @@ class Worker:
         step: does a bounded piece and says how much that was; 0 when nothing is left.
         needed: whether the service cannot do its work without it.
         woken: whether it may have to work on what is written here.
-        full: what a step says that did as much as one does at most: more is left, and is done at once.
+        full: what a step says that did as much as one does at most: more is left, and is done at once, or
+            where requests press, after as long again.
         every: seconds, at most, from the beginning of another step to that of the next, however often it is
             woken.
+        pressed: whether requests are writing.
         wake: set by whoever wrote something that this worker may have to work on.
         failed: why the worker stopped for good, if it did.
     """
@@ -44,6 +51,7 @@ class Worker:
     woken: bool = True
     full: int = 1
     every: float = TOGETHER_SECONDS
+    pressed: Callable[[], bool] = field(default=lambda: False, repr=False)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     failed: str = ""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
@@ -73,9 +81,10 @@ class Worker:
             begun = loop.time()
             try:
                 done = await self.step()
-                rest = min(self.every, (loop.time() - begun) * _SHARE)
-                if done >= self.full:
+                if done >= self.full and not self.pressed():
                     continue
+                share = 2 if done >= self.full and self.needed else _SHARE
+                rest = min(self.every, (loop.time() - begun) * share)
                 if done or await _within(self.wake, IDLE_SECONDS):
                     await _within(self._stopping, begun + rest - loop.time())
                     # Cleared before the next step looks: what is written from here on sets it again.
@@ -106,6 +115,7 @@ class Crew:
         self._workers: list[Worker] = []
         self._thread = LoopThread("workers")
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pressed_at = -PRESSED_SECONDS
 
     def add(
         self,
@@ -127,10 +137,23 @@ class Crew:
             full: as of ``Worker``.
             every: as of ``Worker``.
         """
-        self._workers.append(Worker(name, lambda: self._thread.run(step()), needed, woken, full, every))
+        run = partial(self._run, step)
+        self._workers.append(Worker(name, run, needed, woken, full, every, self._pressed))
 
-    def wake(self) -> None:
-        """Tell every worker that something was written; from any thread."""
+    async def _run(self, step: Callable[[], Coroutine[Any, Any, int]]) -> int:
+        return await self._thread.run(step())
+
+    def _pressed(self) -> bool:
+        return time.monotonic() - self._pressed_at < PRESSED_SECONDS
+
+    def wake(self, *, pressed: bool | None = None) -> None:
+        """Tell every worker that something was written; from any thread.
+
+        Args:
+            pressed: whether a request wrote it; None for what is known of who wrote it here.
+        """
+        if waited_for() if pressed is None else pressed:
+            self._pressed_at = time.monotonic()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)
 

@@ -10,6 +10,7 @@ import pytest
 
 from verifier import workers
 from verifier.errors import Code, LedgerRefused, Unavailable
+from verifier.haste import somebody_waits
 from verifier.workers import Crew, Worker
 
 
@@ -76,6 +77,35 @@ async def test_a_full_step_is_followed_at_once_and_another_one_waits_for_more() 
     await asyncio.sleep(0.2)
     assert steps.runs == 3
     await asyncio.wait_for(worker.stop(), 5)
+
+
+async def test_while_requests_write_a_full_step_is_followed_only_after_as_long_again() -> None:
+    pressed = True
+    steps = Steps(10, 10, 10, takes=0.1)
+    worker = Worker("test", steps, full=10, every=3600, pressed=lambda: pressed)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    worker.start()
+    await soon(lambda: steps.runs == 2)
+    assert loop.time() - begun >= 0.2
+    pressed = False
+    await steps.idle.wait()
+    await worker.stop()
+
+
+async def test_what_a_request_writes_presses_and_what_nobody_waits_for_does_not() -> None:
+    crew, steps = Crew(), Steps(1)
+    crew.add("test", steps)
+    (worker,) = crew._workers
+    crew.wake()
+    assert not worker.pressed()
+    with somebody_waits():
+        crew.wake()
+    assert worker.pressed()
+    other = Crew()
+    other.add("test", steps)
+    other.wake(pressed=True)
+    assert other._workers[0].pressed()
 
 
 async def test_a_step_that_took_little_is_followed_soon() -> None:
