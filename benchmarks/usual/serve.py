@@ -52,4 +52,6 @@ if __name__ == "__main__":
         workers=workers,
         log_level="warning",
         access_log=False,
+        # Under load a worker answers its parent's question whether it is there late, and would be killed.
+        timeout_worker_healthcheck=60,
     )
