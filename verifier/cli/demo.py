@@ -190,8 +190,8 @@ async def _served(settings: Settings) -> AsyncIterator[Service]:
 
 @asynccontextmanager
 async def _session(settings: Settings) -> AsyncIterator[aiohttp.ClientSession]:
-    # Ten seconds are more than any answer here may take.
-    timeout = aiohttp.ClientTimeout(total=10)
+    # The first document waits for a process that reads it to be started, which a busy machine is slow at.
+    timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(settings.base_url, timeout=timeout) as session:
         yield session
 
