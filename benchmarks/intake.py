@@ -212,7 +212,8 @@ async def over(
     await world.commit(warm[: chosen.warm // 2])
     for one in warm[chosen.warm // 2 :]:
         await world.commit([one])
-    # And what the rosters left to be issued and looked at.
+    # As a service has done by then; and what the rosters left to be issued and looked at.
+    await world.store.analyse()
     await followed(world, chosen.warm, kind, ())
     figures, preparing, first = [], [], 0
     for size, count in counts.items():

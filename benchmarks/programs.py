@@ -72,13 +72,16 @@ class Running:
     server: int = 0
 
     def cpu(self) -> Cpu:
-        """CPU time of all its processes so far; of the server's, that of those which still run."""
+        """CPU time of all its processes so far, and of all that the server's ever took."""
         program = server = 0.0
         for entry, stat in _stats():
             if stat[3] == str(self.pid):  # the session
                 program += _cpu_seconds(stat)
-            elif self.server and str(self.server) in {entry.name, stat[1]}:
+            elif self.server and stat[1] == str(self.server):
                 server += _cpu_seconds(stat)
+            elif self.server and entry.name == str(self.server):
+                # Those that ended count among what their parent waited for.
+                server += _cpu_seconds(stat) + _cpu_seconds(stat[2:])
         return Cpu(program, server)
 
     def peaks_mb(self) -> tuple[float, ...]:
