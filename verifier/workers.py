@@ -37,9 +37,9 @@ class Worker:
         needed: whether the service cannot do its work without it.
         woken: whether it may have to work on what is written here.
         full: what a step says that did as much as one does at most: more is left, and is done at once, or
-            where requests press, after as long again.
-        every: seconds, at most, from the beginning of another step to that of the next, however often it is
-            woken.
+            where requests press, after as long again (a worker that is not needed: three times as long).
+        every: seconds, at most, from the beginning of a step after which it rests to that of the next,
+            however often it is woken; one that takes longer is followed at once.
         pressed: whether requests are writing.
         wake: set by whoever wrote something that this worker may have to work on.
         failed: why the worker stopped for good, if it did.
